@@ -1,0 +1,303 @@
+"""Every error that Celeriac raises, in one tree.
+
+::
+
+    CeleriacError
+    ├── ConfigurationError              something is wrong before any task runs
+    │   ├── MissingSetting                a required variable is not set
+    │   ├── InvalidSetting                a variable has a value that cannot be used
+    │   ├── UnknownSetting                a variable or key that no option has
+    │   ├── EagerInProduction             tasks would run inside the caller, in production
+    │   ├── InvalidTask                   a task is declared in a way that cannot work
+    │   ├── DuplicateTask                 two tasks have one name
+    │   ├── UnownedTask                   a registry names a task that no controller owns
+    │   ├── UnresolvableService           the container cannot build what a task needs
+    │   ├── InvalidSchedule               a schedule that means no point in time
+    │   └── InvalidScheduleEntry          an entry that does not fit its task
+    ├── CallError                       a call was refused; nothing was sent
+    │   ├── InvalidArguments              the arguments do not fit the task's signature
+    │   ├── UnknownTask                   no task has that name
+    │   ├── UnknownQueue                  no worker would ever read that queue
+    │   └── BlockingCall                  the call would block what it runs in
+    ├── BrokerUnavailable               the broker did not take the message in time
+    ├── ResultError                     a result could not be read
+    │   ├── ResultTimeout                 the task did not finish in time
+    │   ├── ResultUnavailable             the result backend did not answer
+    │   ├── InvalidResult                 the value is not what the task declares
+    │   └── TaskRevoked                   the task was revoked and has no result
+    └── ServerNotFound                  no real server could be found or started
+
+An error builds its text from the attributes it was given, so the text cannot drift from them, and says what is wrong,
+where, and how to mend it. Each class has a section in ``docs/reference/errors.md``; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from celery.exceptions import TaskRevokedError
+from celery.exceptions import TimeoutError as CeleryTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "BlockingCall",
+    "BrokerUnavailable",
+    "CallError",
+    "CeleriacError",
+    "ConfigurationError",
+    "DuplicateTask",
+    "EagerInProduction",
+    "InvalidArguments",
+    "InvalidResult",
+    "InvalidSchedule",
+    "InvalidScheduleEntry",
+    "InvalidSetting",
+    "InvalidTask",
+    "MissingSetting",
+    "ResultError",
+    "ResultTimeout",
+    "ResultUnavailable",
+    "ServerNotFound",
+    "TaskRevoked",
+    "UnknownQueue",
+    "UnknownSetting",
+    "UnknownTask",
+    "UnownedTask",
+    "UnresolvableService",
+]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'x'?"`` for the known name closest to ``name``, or an empty string."""
+    found = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {found[0]!r}?" if found else ""
+
+
+class CeleriacError(Exception):
+    """Whatever goes wrong in Celeriac.
+
+    Give the attributes that the class's template names, as keywords. A single positional text stands for a finished
+    message: that is how an error comes back from a result backend, which keeps only class and text.
+    """
+
+    template: ClassVar[str] = "{problem}"
+
+    def __init__(self, message: str | None = None, /, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+        super().__init__(self.template.format(**attributes) if message is None else message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), str(self), dict(self.__dict__)))
+
+    @classmethod
+    def rebuild(cls, message: str, attributes: dict[str, Any]) -> Self:
+        """The same error again, from its finished text and its attributes."""
+        error = cls(message)
+        error.__dict__.update(attributes)
+        return error
+
+
+def _rebuild(cls: type[CeleriacError], message: str, attributes: dict[str, Any]) -> CeleriacError:
+    return cls.rebuild(message, attributes)
+
+
+class ConfigurationError(CeleriacError):
+    """Something is wrong before any task runs."""
+
+
+class MissingSetting(ConfigurationError):
+    """A required variable is not set."""
+
+    template = "{variable} is not set: {purpose}. Set it, for example {variable}={example}"
+    variable: str
+    purpose: str
+    example: str
+
+
+class InvalidSetting(ConfigurationError, ValueError):
+    """A variable has a value that cannot be used. The value itself is never shown: it may be a secret."""
+
+    template = "{setting} cannot be used: {problem}"
+    setting: str
+    problem: str
+
+
+class UnknownSetting(ConfigurationError):
+    """A variable or key that no option has."""
+
+    template = "{setting} is no setting of Celery or Celeriac.{hint}"
+    setting: str
+    hint: str
+
+
+class EagerInProduction(ConfigurationError):
+    """Tasks would run inside the caller, in production."""
+
+    template = (
+        "task_always_eager is on while ENVIRONMENT is {environment!r}: tasks would run inside their callers and no"
+        " worker would see them. Unset CELERY_TASK_ALWAYS_EAGER, or set ENVIRONMENT=development"
+    )
+    environment: str
+
+
+class InvalidTask(ConfigurationError):
+    """A task is declared in a way that cannot work."""
+
+    template = "task {task!r} cannot be declared: {problem}"
+    task: str
+    problem: str
+
+
+class DuplicateTask(ConfigurationError):
+    """Two tasks have one name."""
+
+    template = "two tasks are named {task!r}: {first} and {second}. Rename one of them: messages carry only the name"
+    task: str
+    first: str
+    second: str
+
+
+class UnownedTask(ConfigurationError):
+    """A registry names a task that no controller owns."""
+
+    template = (
+        "{registry} names task {task!r}, but no TaskController owns it."
+        " Declare it with @task as a method of a TaskController"
+    )
+    registry: str
+    task: str
+
+
+class UnresolvableService(ConfigurationError):
+    """The container cannot build what a task needs. ``path`` leads from what was asked for to what is missing."""
+
+    template = "the container cannot build {service}: {problem}\n{drawing}"
+    service: str
+    problem: str
+    path: tuple[str, ...]
+    drawing: str
+
+    @classmethod
+    def along(cls, path: Iterable[str], problem: str) -> Self:
+        """The error for a path of names, from what was asked for to what is missing."""
+        names = tuple(path)
+        drawing = "\n".join(f"{'  ' * depth}{'└─ ' if depth else ''}{name}" for depth, name in enumerate(names))
+        return cls(service=names[0], problem=problem, path=names, drawing=f"{drawing}  <- {problem}")
+
+
+class InvalidSchedule(ConfigurationError, ValueError):
+    """A schedule that means no point in time."""
+
+    template = "{schedule} is no schedule: {problem}"
+    schedule: str
+    problem: str
+
+
+class InvalidScheduleEntry(ConfigurationError):
+    """An entry that does not fit its task."""
+
+    template = "schedule entry {entry!r} is wrong: {problem}"
+    entry: str
+    problem: str
+
+
+class CallError(CeleriacError):
+    """A call was refused; nothing was sent."""
+
+
+class InvalidArguments(CallError, TypeError):
+    """The arguments do not fit the task's signature."""
+
+    template = "{task}{signature}: {problem}"
+    task: str
+    signature: str
+    problem: str
+
+
+class UnknownTask(CallError, LookupError):
+    """No task has that name."""
+
+    template = "no task is named {task!r}.{hint}"
+    task: str
+    hint: str
+
+
+class UnknownQueue(CallError, LookupError):
+    """No worker would ever read that queue."""
+
+    template = "no queue is named {queue!r}; declared are {declared}.{hint} Add it to CELERY_TASK_QUEUES if it is meant"
+    queue: str
+    declared: str
+    hint: str
+
+
+class BlockingCall(CallError, RuntimeError):
+    """The call would block what it runs in."""
+
+    template = "{call} would block {what}. Use {instead}"
+    call: str
+    what: str
+    instead: str
+
+
+class BrokerUnavailable(CeleriacError, ConnectionError):
+    """The broker did not take the message in time. Whether it arrived all the same cannot be known."""
+
+    template = "{task} was not sent: {broker} did not answer within {seconds:.1f} s ({reason})"
+    task: str
+    broker: str
+    seconds: float
+    reason: str
+
+
+class ResultError(CeleriacError):
+    """A result could not be read."""
+
+
+class ResultTimeout(ResultError, CeleryTimeoutError, TimeoutError):
+    """The task did not finish in time. It may still do so."""
+
+    template = "{task}[{id}] has no result after {seconds:g} s; its state is {state}"
+    task: str
+    id: str
+    seconds: float
+    state: str
+
+
+class ResultUnavailable(ResultError, ConnectionError):
+    """The result backend did not answer."""
+
+    template = "the result of {task}[{id}] cannot be read: {backend} did not answer ({reason})"
+    task: str
+    id: str
+    backend: str
+    reason: str
+
+
+class InvalidResult(ResultError, TypeError):
+    """The value is not what the task declares."""
+
+    template = "{task} declares that it returns {declared}, but the value is something else: {problem}"
+    task: str
+    declared: str
+    problem: str
+
+
+class TaskRevoked(ResultError, TaskRevokedError):
+    """The task was revoked and has no result."""
+
+    template = "{task}[{id}] was revoked"
+    task: str
+    id: str
+
+
+class ServerNotFound(CeleriacError):
+    """No real server could be found or started."""
+
+    template = "no {server} server: {tried}. {remedy}"
+    server: str
+    tried: str
+    remedy: str
