@@ -1,0 +1,83 @@
+# Everything that is done with this repository. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(firstword $(foreach candidate,python3 python3.12 python3.11 python3.13 python3.14 python,\
+	$(if $(shell $(candidate) -c 'import sys, venv; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(candidate))))
+PIP_QUIET := --quiet --disable-pip-version-check
+STAMP := $(VENV)/.installed
+APP := delivery.tasks.app
+
+export ENVIRONMENT ?= development
+
+##@ Set up
+
+.PHONY: help
+help: ## say what there is
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z-]*:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## make .venv with everything that development needs
+
+$(VENV)/bin/uv: requirements/bootstrap.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer, with its venv module, is needed and none is on PATH." >&2; \
+		echo "Debian: sudo apt install python3 python3-venv    macOS: brew install python" >&2; \
+		exit 1; \
+	fi
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install $(PIP_QUIET) --require-hashes --requirement requirements/bootstrap.txt
+	@touch $@
+
+$(STAMP): pyproject.toml requirements/dev.txt $(VENV)/bin/uv
+	@echo "installing into $(VENV) ..."
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+##@ Check
+
+.PHONY: test
+test: $(STAMP) ## every test that needs no Docker
+	@$(BIN)/pytest -m "not docker and not faults"
+
+.PHONY: test-docker
+test-docker: $(STAMP) ## the tests that need a Docker engine
+	@$(BIN)/pytest -m docker
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, mypy, pyright and the import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMP) ## put the code into its form
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+##@ Keep
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 pyproject.toml
+
+.PHONY: lock
+lock: $(VENV)/bin/uv ## pin every dependency with its hashes: requirements/*.txt
+	@mkdir -p requirements
+	@$(COMPILE) --extra redis --extra rabbitmq --extra telemetry --group service --output-file requirements/runtime.txt
+	@$(COMPILE) --all-extras --group dev --group docs --output-file requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+		--group bootstrap --output-file requirements/bootstrap.txt
+
+.PHONY: clean
+clean: ## remove what was made here: the environment, caches, .data
+	@rm -rf $(VENV) .data site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
