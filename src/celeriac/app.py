@@ -1,0 +1,128 @@
+"""The Celery application, made from settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from celery import Celery, Task
+from celery.app.utils import Settings
+
+from celeriac.exceptions import UnknownSetting, nearest
+from celeriac.settings import CelerySettings
+
+__all__ = ["CeleryAppConfig", "create_celery_app"]
+
+# Keys of the sources that Celery has another name for.
+_KEYS = {"default_queue": "task_default_queue"}
+
+
+@dataclass(frozen=True, slots=True)
+class CeleryAppConfig:
+    """What an application is made of: a name, options, and defaults for its tasks. Shows no secret."""
+
+    settings: CelerySettings = field(default_factory=CelerySettings)
+
+    @classmethod
+    def from_settings(cls, settings: CelerySettings) -> Self:
+        """The configuration that these settings describe."""
+        return cls(settings)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
+        """The configuration of a table: any option of Celery or Celeriac by its name in lower case.
+
+        A value of the table beats the environment, which fills in the rest. ``None`` leaves an option to Celery.
+
+        Raises:
+            UnknownSetting: a key that no option has.
+            InvalidSetting: a value that cannot be used; names its key.
+            InvalidScheduleEntry: an entry of ``beat_schedule`` that beat could not run.
+        """
+        values: dict[str, Any] = {}
+        for key, value in mapping.items():
+            name = _KEYS.get(key, key)
+            if name not in CelerySettings.model_fields:
+                raise UnknownSetting(setting=key, hint=nearest(key, [*CelerySettings.model_fields, *_KEYS]))
+            values[name] = value
+        return cls(CelerySettings(**values))
+
+    @property
+    def app_name(self) -> str:
+        """The application's name, ``app.main``."""
+        return self.settings.app_name
+
+    @property
+    def beat_schedule(self) -> Mapping[str, Any]:
+        """The schedule as beat takes it, every entry's time a schedule object of Celery's."""
+        return self.settings.beat_schedule or {}
+
+
+class _ReadOnce(Settings):
+    """Options that stay as they were given.
+
+    Celery looks at CELERY_BROKER_URL and CELERY_RESULT_BACKEND again whenever it wants a URL, and lets them beat
+    what the program said. Here the environment was read once, in its place of the precedence.
+    """
+
+    @property
+    def broker_url(self) -> Any:
+        return self.first("broker_url", "broker_host")
+
+    @property
+    def broker_read_url(self) -> Any:
+        return self.get("broker_read_url") or self.broker_url
+
+    @property
+    def broker_write_url(self) -> Any:
+        return self.get("broker_write_url") or self.broker_url
+
+    @property
+    def result_backend(self) -> Any:
+        return self.get("result_backend")
+
+
+class _App(Celery):
+    """A Celery application that shares nothing with others of its process."""
+
+    def __init__(self, *args: Any, max_retries: int = 5, default_retry_delay: float = 60, **kwargs: Any) -> None:
+        self._retries = {"max_retries": max_retries, "default_retry_delay": default_retry_delay}
+        super().__init__(*args, **kwargs)
+        object.__setattr__(self._conf, "__class__", _ReadOnce)
+
+    def create_task_cls(self) -> type[Task]:
+        """The base of every task: with our retries, where a task does not say its own."""
+        base: type[Task] = self.subclass_with_self(
+            self.task_cls, name="Task", attribute="_app", keep_reduce=True, abstract=True, **self._retries
+        )
+        return base
+
+    def task(self, *args: Any, **opts: Any) -> Any:
+        """Celery's decorator. The task is this application's alone, unless it says ``shared=True``."""
+        return super().task(*args, **{"shared": False, **opts})
+
+    def __reduce_keys__(self) -> dict[str, Any]:
+        return {**super().__reduce_keys__(), **self._retries}
+
+
+def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
+    """A configured Celery application; without ``config``, the one that the environment describes.
+
+    Opens no connection, and neither becomes nor changes the current application of the process. Several may live side
+    by side. ``@app.task`` and all else of Celery work on it as on any other.
+
+    Raises:
+        ConfigurationError: as :class:`~celeriac.settings.CelerySettings`.
+    """
+    settings = (config or CeleryAppConfig()).settings
+    app = _App(
+        settings.app_name,
+        set_as_current=False,
+        max_retries=settings.task_max_retries,
+        default_retry_delay=settings.task_default_retry_delay,
+    )
+    app.conf.update(settings.conf())
+    if settings.autodiscover:
+        app.autodiscover_tasks(list(settings.autodiscover))
+    return app
