@@ -1,6 +1,6 @@
-"""Pytest fixtures over real servers and real workers. Load them in a conftest::
+"""Pytest fixtures over real servers and real workers.
 
-pytest_plugins = ["celeriac.testing.fixtures"]
+Load them in a conftest: ``pytest_plugins = ["celeriac.testing.fixtures"]``.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def rabbitmq_server() -> Generator[str]:
     """The URL of a RabbitMQ virtual host of one's own.
 
     In this order: ``TEST_RABBITMQ_URL``; the usual guest account on localhost; a container, where a Docker engine
-    answers. AMQP itself cannot make a virtual host: ``rabbitmqctl`` does, inside the container or, for the first two, on this
-    machine. Where it may not, the URL comes as it is, and tests that share it need queue names of their own.
+    answers. AMQP itself cannot make a virtual host: ``rabbitmqctl`` does, inside the container or, for the first two,
+    on this machine. Where it may not, the URL comes as it is, and tests that share it need queue names of their own.
 
     Raises:
         ServerNotFound: none of the three; the error says what would help.
