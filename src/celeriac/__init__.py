@@ -1,0 +1,48 @@
+"""A typed, injected layer on Celery: declare tasks on controllers, call them through a registry."""
+
+from celeriac.app import CeleryAppConfig, create_celery_app
+from celeriac.exceptions import CeleriacError
+from celeriac.schedule import ScheduleEntry, crontab, entry, every
+from celeriac.settings import CelerySettings
+from celeriac.tasks.call import CallOptions
+from celeriac.tasks.context import TaskContext
+from celeriac.tasks.controller import TaskController
+from celeriac.tasks.definition import TaskDefinition, task
+from celeriac.tasks.handle import TaskHandle
+from celeriac.tasks.policies import Limits, Priority, Retry, TaskState, constant, exponential, jittered, linear
+from celeriac.tasks.publisher import CeleryPublisher
+from celeriac.tasks.registry import TasksRegistry
+from celeriac.tasks.result import Progress, TaskResult
+from celeriac.tasks.workflow import Step, chunked, gather
+
+__all__ = [
+    "CallOptions",
+    "CeleriacError",
+    "CeleryAppConfig",
+    "CeleryPublisher",
+    "CelerySettings",
+    "Limits",
+    "Priority",
+    "Progress",
+    "Retry",
+    "ScheduleEntry",
+    "Step",
+    "TaskContext",
+    "TaskController",
+    "TaskDefinition",
+    "TaskHandle",
+    "TaskResult",
+    "TaskState",
+    "TasksRegistry",
+    "chunked",
+    "constant",
+    "create_celery_app",
+    "crontab",
+    "entry",
+    "every",
+    "exponential",
+    "gather",
+    "jittered",
+    "linear",
+    "task",
+]

@@ -1,0 +1,1 @@
+"""Declare, call and run tasks."""

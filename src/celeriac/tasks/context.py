@@ -1,0 +1,135 @@
+"""What a running task may ask and tell."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar, Token
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from celeriac.tasks.policies import TaskState
+from celeriac.tasks.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["RetryRequested", "TaskContext", "current_context"]
+
+logger = logging.getLogger(__name__)
+
+_current: ContextVar[TaskContext | None] = ContextVar("celeriac_task", default=None)
+
+
+class RetryRequested(BaseException):
+    """A task asked to be run again. Not an ``Exception``, so that a task's own ``except`` does not swallow it."""
+
+    def __init__(self, countdown: float | None, cause: Exception | None, max_retries: int | None) -> None:
+        super().__init__(countdown)
+        self.countdown = countdown
+        self.cause = cause
+        self.max_retries = max_retries
+
+
+def current_context() -> TaskContext | None:
+    """The context of the task that runs here, in this thread or coroutine, or ``None``."""
+    return _current.get()
+
+
+class TaskContext:
+    """The running task, to a controller that names it in its constructor.
+
+    Attributes:
+        id: the task's id, as the caller got it.
+        name: the task's name.
+        attempt: 1 the first time, 2 after one retry, and so on.
+        queue: the queue the message came from, if the broker said.
+        headers: the message's headers that are not Celery's own.
+        started: when this attempt began, UTC.
+        deadline: when the first time limit of this attempt strikes, UTC, or ``None`` without limits.
+    """
+
+    def __init__(self, task: Any) -> None:
+        request = task.request
+        self._task = task
+        self._request = request
+        self.id: str = request.id
+        self.name: str = task.name
+        self.attempt: int = (request.retries or 0) + 1
+        self.root_id: str = request.root_id or request.id
+        self.started = datetime.now(UTC)
+
+    @classmethod
+    def current(cls) -> TaskContext:
+        """The context of the task that runs here.
+
+        Raises:
+            LookupError: no task runs here.
+        """
+        if (context := _current.get()) is None:
+            msg = "no task runs here: TaskContext exists only while a worker runs a task"
+            raise LookupError(msg)
+        return context
+
+    def enter(self) -> Token[TaskContext | None]:
+        """Make this the current context; :meth:`leave` takes the token back."""
+        return _current.set(self)
+
+    @staticmethod
+    def leave(token: Token[TaskContext | None]) -> None:
+        """End what :meth:`enter` began."""
+        _current.reset(token)
+
+    @property
+    def queue(self) -> str | None:
+        """The routing key the message came with; with Celery's default exchanges that is the queue's name."""
+        return (self._request.delivery_info or {}).get("routing_key")
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """What the caller passed as ``headers``."""
+        return self._request.headers or {}
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the first time limit of this attempt strikes."""
+        hard, soft = self._request.timelimit or (None, None)
+        conf = self._task.app.conf
+        said = (
+            soft or self._task.soft_time_limit or conf.task_soft_time_limit,
+            hard or self._task.time_limit or conf.task_time_limit,
+        )
+        limits = [float(limit) for limit in said if limit]
+        return self.started + timedelta(seconds=min(limits)) if limits else None
+
+    def progress(self, current: int | None = None, total: int | None = None, **details: Any) -> None:
+        """Store state ``PROGRESS`` with exactly what is said here, for ``TaskResult.progress`` to read.
+
+        A result backend that does not answer costs the report, never the task.
+
+        Args:
+            current: steps done.
+            total: steps in all.
+            details: anything else that JSON carries, such as ``message="Fetching"``.
+        """
+        said: dict[str, Any] = {"current": current, "total": total}
+        meta = {name: value for name, value in said.items() if value is not None} | details
+        try:
+            self._task.backend.store_result(self.id, meta, TaskState.PROGRESS.value, request=self._request)
+        except Exception as error:  # noqa: BLE001  each backend has errors of its own, and none may stop the task
+            logger.warning("progress of %s[%s] was not stored: %s", self.name, self.id, error)
+
+    async def aprogress(self, current: int | None = None, total: int | None = None, **details: Any) -> None:
+        """The same for coroutines."""
+        await in_thread(self.progress, current, total, **details)
+
+    def retry(
+        self, cause: Exception | None = None, *, countdown: float | None = None, max_retries: int | None = None
+    ) -> NoReturn:
+        """End this attempt and run the task again.
+
+        Args:
+            cause: the error to fail with when no attempts are left.
+            countdown: seconds until the next attempt; the task's backoff, or the default delay, otherwise.
+            max_retries: the limit for this call; the task's, or the default, otherwise.
+        """
+        raise RetryRequested(countdown, cause, max_retries)

@@ -1,0 +1,140 @@
+"""The declaration of a task: ``@task`` on a controller's method, and the one descriptor that does the rest."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from functools import cached_property
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from celeriac.exceptions import InvalidTask
+from celeriac.tasks.controller import TaskController
+from celeriac.tasks.policies import Limits, Priority, Retry, TaskPolicy
+from celeriac.tasks.signature import TaskSignature
+
+if TYPE_CHECKING:
+    from celeriac.tasks.handle import TaskHandle
+    from celeriac.tasks.registry import TasksRegistry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C")
+F_co = TypeVar("F_co", covariant=True)
+
+__all__ = ["AnyTaskDefinition", "TaskDefinition", "task"]
+
+
+class TaskDefinition(Generic[P, R, F_co]):
+    """One task: its name, its method, its policy.
+
+    Read from a class it is itself; from a controller, the plain bound method; from a registry, a
+    :class:`~celeriac.tasks.handle.TaskHandle`.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str, policy: TaskPolicy) -> None:
+        self.function = function
+        self.name = name
+        self.policy = policy
+        self.controller: type[TaskController] | None = None
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        if self.controller is None and issubclass(owner, TaskController):
+            self.controller = owner
+
+    @cached_property
+    def signature(self) -> TaskSignature:
+        """The task's parameters and result, read once."""
+        return TaskSignature(self.name, self.function)
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether the method is ``async def``."""
+        return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def origin(self) -> str:
+        """Where the task is declared, for people."""
+        return f"{self.function.__module__}.{self.function.__qualname__}"
+
+    @property
+    def summary(self) -> str:
+        """The first line of the method's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r} of {self.origin}>"
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, instance: TaskController, owner: type[Any]) -> F_co: ...
+    @overload
+    def __get__(self, instance: TasksRegistry, owner: type[Any]) -> TaskHandle[P, R]: ...
+    def __get__(self, instance: Any, owner: type[Any]) -> Any:
+        if instance is None:
+            return self
+        if isinstance(instance, TaskController):
+            return MethodType(self.function, instance)
+        return instance.handle_of(self)
+
+
+AnyTaskDefinition = TaskDefinition[..., Any, Any]
+
+
+class TaskDecorator(Protocol):
+    """What ``@task(...)`` returns: it turns a method into a definition and looks through coroutines."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[C, P], Coroutine[Any, Any, R]], /
+    ) -> TaskDefinition[P, R, Callable[P, Coroutine[Any, Any, R]]]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[C, P], R], /) -> TaskDefinition[P, R, Callable[P, R]]: ...
+
+
+def task(  # noqa: PLR0913  each is one thing a task may say about itself
+    name: str,
+    *,
+    queue: str | None = None,
+    priority: Priority | None = None,
+    retry: Retry | None = None,
+    limits: Limits | None = None,
+    rate_limit: str | None = None,
+    expires: float | None = None,
+    ignore_result: bool | None = None,
+) -> TaskDecorator:
+    """Declare a method of a :class:`TaskController` as the task ``name``.
+
+    Args:
+        name: what messages carry; unique among all tasks, and stable over releases.
+        queue: where its messages go; ``None`` means ``CELERY_TASK_DEFAULT_QUEUE``.
+        priority: how urgent it is; ``None`` means ``Priority.NORMAL``.
+        retry: which errors are tried again, and when; ``None`` means none are, unless the task asks for it.
+        limits: seconds an attempt may take; ``None`` leaves them to the settings.
+        rate_limit: how often one worker may start it, as ``"10/s"``, ``"10/m"`` or ``"10/h"``.
+        expires: seconds after which it is no longer worth running.
+        ignore_result: keep no result; ``get()`` then returns ``None`` at once.
+
+    Raises:
+        InvalidTask: the name is empty, or what is decorated is no function.
+    """
+    policy = TaskPolicy(
+        queue=queue,
+        priority=priority,
+        retry=retry,
+        limits=limits or Limits(),
+        rate_limit=rate_limit,
+        expires=expires,
+        ignore_result=ignore_result,
+    )
+
+    def declare(function: Callable[..., Any]) -> TaskDefinition[..., Any, Any]:
+        if not name or name != name.strip():
+            raise InvalidTask(task=name, problem="a name is a text without spaces around it")
+        if not inspect.isfunction(function):
+            raise InvalidTask(task=name, problem=f"@task goes on a method, not on {function!r}; put it outermost")
+        return TaskDefinition(function, name, policy)
+
+    return declare  # type: ignore[return-value]  # one body for both overloads

@@ -1,0 +1,129 @@
+"""What stands around a method inside the worker: a scope, validated values, the coroutine's loop, one place for errors."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from celery.exceptions import Ignore, Reject
+from celery.exceptions import Retry as CeleryRetry
+
+from celeriac.exceptions import CallError, DuplicateTask, InvalidResult, UnownedTask
+from celeriac.injection import open_scope
+from celeriac.tasks.context import RetryRequested, TaskContext
+from celeriac.tasks.loop import run_coroutine
+from celeriac.tasks.queues import transport_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from celery import Celery
+
+    from celeriac.injection import Resolver
+    from celeriac.tasks.controller import TaskController
+    from celeriac.tasks.definition import AnyTaskDefinition
+    from celeriac.tasks.policies import Retry
+
+__all__ = ["Execution", "register_task"]
+
+_CELERYS_OWN = (CeleryRetry, Ignore, Reject)
+_NEVER_WORTH_A_RETRY = (CallError, InvalidResult)
+
+
+class Execution:
+    """How the worker runs one task."""
+
+    def __init__(self, definition: AnyTaskDefinition, controller: type[TaskController], container: Resolver) -> None:
+        self.definition = definition
+        self.controller = controller
+        self.container = container
+        self.retry = definition.policy.retry
+
+    def __call__(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run the task once: plain JSON in, plain JSON out.
+
+        Raises:
+            celery.exceptions.Retry: another attempt was sent.
+            InvalidArguments: the message does not fit the signature; never retried.
+            InvalidResult: the method returned something else than it declares; never retried.
+            Exception: whatever the controller let through.
+        """
+        context = TaskContext(task)
+        token = context.enter()
+        try:
+            return self._attempt(args, kwargs)
+        except RetryRequested as request:
+            self._again(task, request.cause, request.countdown, request.max_retries)
+        except (*_CELERYS_OWN, *_NEVER_WORTH_A_RETRY):
+            raise
+        except Exception as error:
+            if self.retry is None or not self.retry.covers(error):
+                raise
+            self._again(task, error, None, None)
+        finally:
+            TaskContext.leave(token)
+
+    def _attempt(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        signature = self.definition.signature
+        positional, named = signature.load(args, kwargs)
+        with open_scope(self.container) as scope:
+            controller = scope.resolve(self.controller)
+            try:
+                outcome = self.definition.function(controller, *positional, **named)
+                if inspect.iscoroutine(outcome):
+                    outcome = run_coroutine(outcome)
+            except _CELERYS_OWN:
+                raise
+            except Exception as error:  # noqa: BLE001  the controller decides
+                outcome = controller.handle_exception(error)
+            return signature.dump_result(outcome)
+
+    def _again(
+        self, task: Any, error: Exception | None, countdown: float | None, max_retries: int | None
+    ) -> NoReturn:
+        """Send the next attempt, or fail with ``error`` where none is left."""
+        request = task.request
+        if countdown is None and self.retry is not None:
+            countdown = self.retry.countdown(request.retries or 0)
+        kept: dict[str, Any] = {}
+        if self.definition.signature.secret_arguments:
+            kept = {"argsrepr": request.argsrepr, "kwargsrepr": request.kwargsrepr}
+        raise task.retry(exc=error, countdown=countdown, max_retries=max_retries, **kept)
+
+
+def register_task(app: Celery, definition: AnyTaskDefinition, container: Resolver) -> Any:
+    """Register one task on an app as a plain function with the method's true signature, and give Celery's task.
+
+    So Celery's own argument check works for those who call it the stock way, and knows nothing of ``self``.
+
+    Raises:
+        UnownedTask: the definition belongs to no controller.
+        DuplicateTask: the app has another task of that name.
+        InvalidTask: an annotation cannot be resolved, or carried as JSON.
+    """
+    if definition.controller is None:
+        raise UnownedTask(registry=f"app {app.main!r}", task=definition.name)
+    if (known := vars(app)["_tasks"].get(definition.name)) is not None:   # app.tasks would finalize the app
+        origin = getattr(known, "origin", None) or f"{known.__module__}.{known.__name__}"
+        if origin == definition.origin:
+            return known
+        raise DuplicateTask(task=definition.name, first=origin, second=definition.origin)
+    definition.signature.prepare()
+    execution = Execution(definition, definition.controller, container)
+
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return execution(self, args, kwargs)
+
+    function = definition.function
+    run.__name__, run.__qualname__ = function.__name__, function.__qualname__
+    run.__module__, run.__doc__ = function.__module__, function.__doc__
+    run.__signature__ = _celery_signature(definition)  # type: ignore[attr-defined]
+    options = definition.policy.task_options(transport_of(app))
+    task = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)(run)
+    task.origin = definition.origin
+    return task
+
+
+def _celery_signature(definition: AnyTaskDefinition) -> inspect.Signature:
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    return inspect.Signature([own, *definition.signature.parameters])

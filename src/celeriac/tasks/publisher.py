@@ -1,0 +1,129 @@
+"""The seam between a call and what carries it: Celery here, a recorder or the task itself in tests."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from celery import chain, group
+from kombu.exceptions import OperationalError
+from kombu.utils.url import maybe_sanitize_url
+
+from celeriac.exceptions import BrokerUnavailable, UnknownQueue, nearest
+from celeriac.tasks.context import current_context
+from celeriac.tasks.queues import transport_of
+from celeriac.tasks.workflow import CallStep, ChainStep, GroupStep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+
+    from celeriac.tasks.call import Call
+    from celeriac.tasks.workflow import Step
+
+__all__ = ["CeleryPublisher", "Publisher"]
+
+
+_BACKEND_GONE = "reconnect to the Celery result store"
+"""How Celery's Redis backend words its RuntimeError when it could not subscribe to the result of a new task."""
+
+
+class Publisher(Protocol):
+    """Whatever can take a call."""
+
+    def publish(self, call: Call) -> Any:
+        """Send one call and give Celery's result object, or one that looks like it.
+
+        Raises:
+            BrokerUnavailable: the broker did not take it within the time budget.
+        """
+        ...
+
+    def start(self, step: Step[Any]) -> Any:
+        """Send a workflow and give Celery's result object for its end.
+
+        Raises:
+            BrokerUnavailable: the broker did not take it within the time budget.
+        """
+        ...
+
+
+class CeleryPublisher:
+    """Sends through a Celery app: its routing, its signals, its message protocol 2."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self.transport = transport_of(app)
+
+    def publish(self, call: Call) -> Any:
+        """See :meth:`Publisher.publish`."""
+        options = self._options(call)
+        with self._reachable(call.task):
+            return self.app.tasks[call.task].apply_async(tuple(call.args), call.kwargs, **options)
+
+    def start(self, step: Step[Any]) -> Any:
+        """See :meth:`Publisher.start`."""
+        signature = self.signature(step)
+        with self._reachable(step.name):
+            if self.app.conf.task_always_eager:
+                return signature.apply()
+            return signature.apply_async(**self._lineage())
+
+    def signature(self, step: Step[Any]) -> Any:
+        """The workflow in Celery's own terms.
+
+        Raises:
+            UnknownQueue: a step names a queue that is not declared.
+            TypeError: the step is of a class that this publisher does not know.
+        """
+        if isinstance(step, CallStep):
+            call = step.call
+            signature = self.app.tasks[call.task].signature(tuple(call.args), call.kwargs, app=self.app)
+            return signature.set(**self._options(call, lineage=False))
+        if isinstance(step, GroupStep):
+            return group([self.signature(part) for part in step.steps], app=self.app)
+        if isinstance(step, ChainStep):
+            return chain(*(self.signature(part) for part in step.steps), app=self.app)
+        msg = f"{type(step).__name__} is no step that {type(self).__name__} can send"
+        raise TypeError(msg)
+
+    def _options(self, call: Call, *, lineage: bool = True) -> dict[str, Any]:
+        """Celery's options for a call; one that says nothing costs next to nothing."""
+        options = call.celery_options(self.transport) if call.options or call.masked else {}
+        if "queue" in options and options["queue"] not in self.app.amqp.queues:
+            declared = sorted(self.app.amqp.queues)
+            hint = nearest(options["queue"], declared)
+            raise UnknownQueue(queue=options["queue"], declared=", ".join(declared), hint=hint)
+        if lineage:
+            options.update(self._lineage())
+        return options
+
+    @staticmethod
+    def _lineage() -> dict[str, str]:
+        """Parent and root, for a call made inside a task; Celery itself misses them on the coroutines' thread."""
+        context = current_context()
+        return {} if context is None else {"parent_id": context.id, "root_id": context.root_id}
+
+    @contextmanager
+    def _reachable(self, task: str) -> Iterator[None]:
+        """Connection errors of whatever library as the one that says what to look at."""
+        started = time.monotonic()
+        try:
+            yield
+        except Exception as error:
+            if self.app.conf.task_always_eager or not self._is_about_the_connection(error):
+                raise
+            raise BrokerUnavailable(
+                task=task,
+                broker=maybe_sanitize_url(str(self.app.conf.broker_url)),
+                seconds=time.monotonic() - started,
+                reason=(str(error) or type(error).__name__).partition("\n")[0],
+            ) from error
+
+    def _is_about_the_connection(self, error: Exception) -> bool:
+        if isinstance(error, RuntimeError):
+            return _BACKEND_GONE in str(error)
+        known = (OperationalError, OSError, *self.app.connection_for_write().recoverable_connection_errors)
+        return isinstance(error, known)

@@ -1,0 +1,210 @@
+"""What became of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from celery.exceptions import TaskRevokedError
+from celery.exceptions import TimeoutError as CeleryTimeoutError
+from celery.result import GroupResult
+from kombu.exceptions import OperationalError
+from kombu.utils.url import maybe_sanitize_url
+
+from celeriac.exceptions import ResultTimeout, ResultUnavailable, TaskRevoked
+from celeriac.tasks.guard import refuse_inside_loop, refuse_inside_task
+from celeriac.tasks.policies import TaskState
+from celeriac.tasks.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+R_co = TypeVar("R_co", covariant=True)
+
+__all__ = ["Progress", "TaskResult"]
+
+FIRST_LOOK, LAST_LOOK = 0.002, 0.1
+"""Seconds between two looks of :meth:`TaskResult.aget`: doubling from the first to the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is."""
+
+    current: int
+    total: int
+    details: Mapping[str, Any]
+
+    @property
+    def percent(self) -> int:
+        """0 to 100; 0 where the total is not known."""
+        return int(self.current / self.total * 100) if self.total > 0 else 0
+
+    @property
+    def message(self) -> str:
+        """What the task said beside the numbers, as ``message`` or ``status``."""
+        return str(self.details.get("message") or self.details.get("status") or "")
+
+    @classmethod
+    def of(cls, meta: Any) -> Progress:
+        """From what a task stored: ``current`` and ``total`` are 0 and 100 where it named none."""
+        said = meta if isinstance(meta, dict) else {"status": meta}
+        details = {name: value for name, value in said.items() if name not in {"current", "total"}}
+        return cls(int(said.get("current", 0)), int(said.get("total", 100)), details)
+
+
+class TaskResult(Generic[R_co]):
+    """A promise of the task's typed result. Reading it sends nothing to a worker."""
+
+    def __init__(self, task: str, raw: Any, load: Callable[[Any], R_co]) -> None:
+        self.task = task
+        self.raw = raw
+        """Celery's own result object."""
+        self._load = load
+
+    def __repr__(self) -> str:
+        return f"<result of {self.task}[{self.id}]>"
+
+    @property
+    def id(self) -> str:
+        """The task's id; of a group, the group's."""
+        return str(self.raw.id)
+
+    def get(self, timeout: float | None = None) -> R_co:
+        """Wait for the result, at most ``timeout`` seconds, and return it as the task declares it.
+
+        Raises:
+            ResultTimeout: it did not come in time.
+            InvalidResult: what came is not of the declared type.
+            TaskRevoked: the task was revoked.
+            ResultUnavailable: the result backend did not answer.
+            BlockingCall: inside a running event loop, or inside a task.
+            Exception: whatever the task itself failed with.
+        """
+        refuse_inside_loop(f"{self.task}: get()", "await aget()")
+        refuse_inside_task(f"{self.task}: get()")
+        with self._translated(timeout):
+            plain = self.raw.get(timeout=timeout)
+        return self._load(plain)
+
+    async def aget(self, timeout: float | None = None) -> R_co:
+        """The same for coroutines: the event loop goes on while the task runs.
+
+        Raises:
+            ResultTimeout: and the others of :meth:`get`, but for a loop.
+        """
+        refuse_inside_task(f"{self.task}: aget()")
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = FIRST_LOOK
+        while not await in_thread(self._settled):
+            if end is not None and time.monotonic() >= end:
+                raise self._timeout(timeout or 0, await in_thread(self._state_name))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LAST_LOOK)
+        return await in_thread(self._read, timeout)
+
+    def _read(self, timeout: float | None) -> R_co:
+        with self._translated(timeout):
+            plain = self.raw.get(timeout=timeout)
+        return self._load(plain)
+
+    def ready(self) -> bool:
+        """Whether the task has ended, in whatever way."""
+        with self._translated(None):
+            return bool(self.raw.ready())
+
+    def _settled(self) -> bool:
+        """Ready, or never to be: of a chain, an earlier step has failed."""
+        with self._translated(None):
+            return bool(self.raw.ready() or any(step.failed() for step in _earlier(self.raw)))
+
+    @property
+    def state(self) -> TaskState:
+        """The task's state now. An id that nobody knows is ``PENDING``; of a group, the state that most needs a look."""
+        with self._translated(None):
+            return TaskState(self._state_name())
+
+    def _state_name(self) -> str:
+        if isinstance(self.raw, GroupResult):
+            return _state_of_group(self.raw).value
+        return TaskState.of(self.raw.state).value
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the task is, or ``None`` where it said nothing yet; of a group, how many of its tasks are done."""
+        with self._translated(None):
+            if isinstance(self.raw, GroupResult):
+                return Progress(self.raw.completed_count(), len(self.raw), {})
+            meta = self.raw._get_task_meta()  # noqa: SLF001  one read for state and value, which .state and .info do not give
+        if TaskState.of(meta["status"]) is not TaskState.PROGRESS:
+            return None
+        return Progress.of(meta.get("result"))
+
+    def revoke(self, *, terminate: bool = False, signal: str = "SIGTERM") -> None:
+        """Never start the task; with ``terminate``, also end it if it runs.
+
+        Workers keep revocations in memory; see the guarantees page for what survives a restart.
+        """
+        with self._translated(None):
+            self.raw.revoke(terminate=terminate, signal=signal)
+
+    def forget(self) -> None:
+        """Delete the stored result."""
+        with self._translated(None):
+            self.raw.forget()
+
+    def _timeout(self, seconds: float, state: str) -> ResultTimeout:
+        return ResultTimeout(task=self.task, id=self.id, seconds=seconds, state=state)
+
+    @contextmanager
+    def _translated(self, timeout: float | None) -> Iterator[None]:
+        """Celery's and the backend's errors as ours; what the task raised passes as it is."""
+        try:
+            yield
+        except TaskRevokedError as error:
+            raise TaskRevoked(task=self.task, id=self.id) from error
+        except Exception as error:
+            if self._is_the_tasks_own(error):
+                raise
+            if isinstance(error, CeleryTimeoutError):
+                raise self._timeout(timeout or 0, self._state_name()) from error
+            if isinstance(error, _backend_errors()):
+                where = maybe_sanitize_url(str(getattr(self.raw.backend, "url", "") or "the result backend"))
+                reason = _first_line(error)
+                raise ResultUnavailable(task=self.task, id=self.id, backend=where, reason=reason) from error
+            raise
+
+    def _is_the_tasks_own(self, error: BaseException) -> bool:
+        """Whether the error is what a task failed with, and not what befell the reading of it."""
+        read = [self.raw, *_earlier(self.raw), *getattr(self.raw, "results", ())]
+        return any((getattr(each, "_cache", None) or {}).get("result") is error for each in read)
+
+
+def _earlier(raw: Any) -> Iterator[Any]:
+    """The steps of a chain before this one, latest first."""
+    while (raw := raw.parent) is not None:
+        yield raw
+
+
+def _state_of_group(group: GroupResult) -> TaskState:
+    states = {TaskState.of(child.state) for child in group.results or ()}
+    for state in (TaskState.FAILURE, TaskState.REVOKED, TaskState.RETRY, TaskState.PROGRESS, TaskState.STARTED):
+        if state in states:
+            return state
+    if states <= {TaskState.SUCCESS}:
+        return TaskState.SUCCESS
+    return TaskState.STARTED if TaskState.SUCCESS in states else TaskState.PENDING
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0]
+
+
+def _backend_errors() -> tuple[type[Exception], ...]:
+    from redis.exceptions import ConnectionError as RedisConnectionError  # noqa: PLC0415  slow to import, and seldom needed
+    from redis.exceptions import TimeoutError as RedisTimeoutError  # noqa: PLC0415
+
+    return OperationalError, RedisConnectionError, RedisTimeoutError

@@ -1,0 +1,1 @@
+"""Working through data, item by item."""

@@ -1,0 +1,1 @@
+"""Each file holds the tasks of one subject."""
