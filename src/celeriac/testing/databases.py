@@ -58,9 +58,8 @@ def _claim(client: Redis, url: str, me: str) -> int:
 def _claim_one(client: Redis, url: str, number: int, me: str) -> bool:
     with client.pipeline() as pipe:
         try:
-            pipe.execute_command(
-                "WATCH", CLAIMS
-            )  # two runs that look at the same moment: one of them is told to look again
+            # Two runs that look at the same moment: one of them is told to look again.
+            pipe.watch(CLAIMS)  # type: ignore[no-untyped-call] # redis-py left it without types
             holder = cast("bytes | None", pipe.hget(CLAIMS, str(number)))
             connected = {str(one["id"]) for one in client.client_list()}
             free = holder.decode() not in connected if holder is not None else _is_empty(url, number)

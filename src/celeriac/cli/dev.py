@@ -1,0 +1,140 @@
+"""``celeriac dev``: what a developer starts on his own machine.
+
+An embedded Redis is shared by everything that runs in one directory, unless ``REDIS_URL`` names another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from kombu.utils.url import maybe_sanitize_url
+
+from celeriac.cli.runner import Runner
+from celeriac.cli.screen import Screen
+from celeriac.exceptions import ServerNotFound
+from celeriac.testing.embedded import EmbeddedRedis
+from celeriac.testing.shared import shared_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+__all__ = ["commands"]
+
+commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+dev = typer.Typer(help="Run a Celery app on this machine, for development.")
+commands.add_typer(dev, name="dev")
+
+
+@commands.callback()
+def _root() -> None:
+    """A typed, injected layer on Celery."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which app runs, where it keeps its files, and whose changes matter."""
+
+    app: str
+    data: Path
+    watch: tuple[Path, ...]
+
+    @property
+    def level(self) -> str:
+        """The log level, ``INFO`` unless ``LOGGING_LEVEL`` says otherwise."""
+        return os.environ.get("LOGGING_LEVEL", "INFO")
+
+    def celery(self, command: str, *options: str) -> list[str]:
+        """``celery --app=... <command> --loglevel=... <options>``, with this very Python and without the banner."""
+        program = [sys.executable, "-m", "celery", f"--app={self.app}", "--quiet"]
+        return [*program, command, f"--loglevel={self.level}", *options]
+
+    @property
+    def schedule(self) -> str:
+        """Beat's memory of what it sent last."""
+        return f"--schedule={self.data / 'celerybeat-schedule'}"
+
+    def worker(self, *options: str) -> tuple[str, list[str]]:
+        """The worker."""
+        return "worker", self.celery("worker", *options)
+
+    def beat(self) -> tuple[str, list[str]]:
+        """Beat."""
+        return "beat", self.celery("beat", self.schedule)
+
+
+@dev.callback(invoke_without_command=True)
+def everything(
+    context: typer.Context,
+    app: Annotated[str, typer.Option(help="Module of the Celery app, as in celery --app.")],
+    data: Annotated[Path, typer.Option(help="Where the embedded Redis and beat keep their files.")] = Path(".data"),
+    watch: Annotated[list[Path] | None, typer.Option(help="Start again when Python files in here change.")] = None,
+) -> None:
+    """Run Redis, a worker and beat together. Ctrl-C stops all."""
+    context.obj = Place(app=app, data=data, watch=tuple(watch or [Path("src")]))
+    if context.invoked_subcommand is None:
+        _run(context.obj, [context.obj.worker(), context.obj.beat()])
+
+
+@dev.command()
+def worker(
+    context: typer.Context,
+    *,
+    beat: Annotated[
+        bool, typer.Option("--beat", help="Run beat inside the worker, which only development may.")
+    ] = False,
+) -> None:
+    """Run a worker that starts again when the code changes."""
+    place = cast("Place", context.obj)
+    _run(place, [place.worker("--beat", place.schedule) if beat else place.worker()])
+
+
+@dev.command()
+def beat(context: typer.Context) -> None:
+    """Run beat, which starts again when the schedule changes."""
+    place = cast("Place", context.obj)
+    _run(place, [place.beat()])
+
+
+@dev.command()
+def run(context: typer.Context, command: Annotated[list[str], typer.Argument(help="Program and arguments.")]) -> None:
+    """Run Redis, a worker and beat, then a program against them; stop when it is done. Logs go to dev.log."""
+    place = cast("Place", context.obj)
+    _run(place, [place.worker(), place.beat()], command)
+
+
+def _run(place: Place, processes: Sequence[tuple[str, list[str]]], command: Sequence[str] | None = None) -> None:
+    place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_path = place.data / "dev.log"
+    log = nullcontext() if command is None else log_path.open("w")
+    try:
+        with log as file, _redis(place.data) as (url, remark):
+            screen = Screen(file)
+            rows = [
+                ("redis", str(maybe_sanitize_url(url)), remark),
+                ("app", place.app, f"log level {place.level}" + (f", logs in {log_path}" if command else "")),
+            ]
+            env = {"ENVIRONMENT": "development", **os.environ, "REDIS_URL": url, "PYTHONUNBUFFERED": "1"}
+            runner = Runner(screen, env=env, watch=() if command else place.watch)
+            for name, arguments in processes:
+                runner.add(name, arguments)
+            code = asyncio.run(runner.run(rows=rows, command=command))
+    except ServerNotFound as error:
+        sys.exit(f"celeriac: {error}")
+    sys.exit(code)
+
+
+@contextmanager
+def _redis(data: Path) -> Generator[tuple[str, str]]:
+    """The URL to use, and where it comes from."""
+    if given := os.environ.get("REDIS_URL"):
+        yield given, "from REDIS_URL"
+    else:
+        with shared_redis(data) as url:
+            yield url, f"embedded, pid {EmbeddedRedis(data).pid}, data in {data}"

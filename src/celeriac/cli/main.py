@@ -1,0 +1,18 @@
+"""The command itself: what it is called with, and what it says when its libraries are missing."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command of ``sys.argv`` and exit with its code."""
+    try:
+        from celeriac.cli.dev import commands  # noqa: PLC0415 - typer, rich and watchfiles come by an extra
+    except ModuleNotFoundError as error:
+        if error.name not in {"rich", "typer", "watchfiles"}:
+            raise
+        sys.exit(f"celeriac: {error.name} is not installed. Install the extra: pip install 'celeriac[cli]'")
+    commands(prog_name="celeriac")
