@@ -13,7 +13,9 @@ PIP_QUIET := --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 APP := delivery.tasks.app
 
-export ENVIRONMENT ?= development
+DEV = $(BIN)/python -m celeriac dev --app=$(APP)
+CELERY = $(BIN)/celery --app=$(APP)
+LEVEL = --loglevel=$${LOGGING_LEVEL:-INFO}
 
 ##@ Set up
 
@@ -42,6 +44,43 @@ $(STAMP): pyproject.toml requirements/dev.txt $(VENV)/bin/uv
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
+##@ Run, on this machine: an embedded Redis is shared by all of these unless REDIS_URL names another
+
+.PHONY: dev
+dev: $(STAMP) ## everything: Redis, worker and beat on one screen
+	@$(DEV)
+
+.PHONY: celery-dev
+celery-dev: $(STAMP) ## a worker that starts again when the code changes
+	@$(DEV) worker
+
+.PHONY: celery-beat-dev
+celery-beat-dev: $(STAMP) ## beat that starts again when the code changes
+	@$(DEV) beat
+
+.PHONY: celery-worker-beat-dev
+celery-worker-beat-dev: $(STAMP) ## worker and beat in one process: for development alone
+	@$(DEV) worker --beat
+
+.PHONY: demo
+demo: $(STAMP) ## start everything and walk through the registry
+	@$(DEV) run -- $(BIN)/python -m delivery.demo.app
+
+##@ Run, as in production: REDIS_URL is required
+
+.PHONY: celery-worker
+celery-worker: $(STAMP) ## a worker with four processes
+	@$(CELERY) worker $(LEVEL) --concurrency=4
+
+.PHONY: celery-worker-queue
+celery-worker-queue: $(STAMP) ## a worker for some queues: make celery-worker-queue QUEUE=high_priority,low_priority
+	@$(CELERY) worker $(LEVEL) --queues=$(or $(QUEUE),$(error say which: make celery-worker-queue QUEUE=high_priority))
+
+.PHONY: celery-beat
+celery-beat: $(STAMP) ## beat; run one and no more
+	@mkdir -p .data
+	@$(CELERY) beat $(LEVEL) --scheduler=celery.beat:PersistentScheduler --schedule=.data/celerybeat-schedule
+
 ##@ Check
 
 .PHONY: test
@@ -51,6 +90,10 @@ test: $(STAMP) ## every test that needs no Docker
 .PHONY: test-docker
 test-docker: $(STAMP) ## the tests that need a Docker engine
 	@$(BIN)/pytest -m docker
+
+.PHONY: features
+features: $(STAMP) ## which test proves which row of tests/features.tsv, and the rows without a proof
+	@$(BIN)/pytest --features --quiet --no-header
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy, pyright and the import contracts
