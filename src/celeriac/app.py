@@ -14,6 +14,11 @@ from celeriac.settings import CelerySettings
 
 __all__ = ["CeleryAppConfig", "create_celery_app"]
 
+_RESULT_BACKENDS = {
+    "redis": "celeriac.transport.results:LazyRedisBackend",
+    "rediss": "celeriac.transport.results:LazyRedisBackend",
+    "sentinel": "celeriac.transport.results:LazySentinelBackend",
+}
 # Keys of the sources that Celery has another name for.
 _KEYS = {"default_queue": "task_default_queue"}
 
@@ -123,6 +128,7 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
         default_retry_delay=settings.task_default_retry_delay,
     )
     app.conf.update(settings.conf())
+    app.loader.override_backends = _RESULT_BACKENDS
     if settings.autodiscover:
         app.autodiscover_tasks(list(settings.autodiscover))
     return app

@@ -246,7 +246,7 @@ class BlockingCall(CallError, RuntimeError):
 class BrokerUnavailable(CeleriacError, ConnectionError):
     """The broker did not take the message in time. Whether it arrived all the same cannot be known."""
 
-    template = "{task} was not sent: {broker} did not answer within {seconds:.1f} s ({reason})"
+    template = "{task} was not sent: {broker} did not take it within {seconds:.1f} s ({reason})"
     task: str
     broker: str
     seconds: float

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["CeleryPublisher", "Publisher"]
 
 
-_BACKEND_GONE = "reconnect to the Celery result store"
-"""How Celery's Redis backend words its RuntimeError when it could not subscribe to the result of a new task."""
-
-
 class Publisher(Protocol):
     """Whatever can take a call."""
 
@@ -60,15 +56,19 @@ class CeleryPublisher:
     def publish(self, call: Call) -> Any:
         """See :meth:`Publisher.publish`."""
         options = self._options(call)
+        task = self.app.tasks[call.task]
+        if self.app.conf.task_always_eager:
+            return task.apply_async(tuple(call.args), call.kwargs, **options)
+        options.setdefault("ignore_result", task.ignore_result)
         with self._reachable(call.task):
-            return self.app.tasks[call.task].apply_async(tuple(call.args), call.kwargs, **options)
+            return self.app.send_task(call.task, call.args, call.kwargs, **options)
 
     def start(self, step: Step[Any]) -> Any:
         """See :meth:`Publisher.start`."""
         signature = self.signature(step)
+        if self.app.conf.task_always_eager:
+            return signature.apply()
         with self._reachable(step.name):
-            if self.app.conf.task_always_eager:
-                return signature.apply()
             return signature.apply_async(**self._lineage())
 
     def signature(self, step: Step[Any]) -> Any:
@@ -113,17 +113,22 @@ class CeleryPublisher:
         try:
             yield
         except Exception as error:
-            if self.app.conf.task_always_eager or not self._is_about_the_connection(error):
+            if not self._is_about_the_connection(error):
                 raise
             raise BrokerUnavailable(
                 task=task,
                 broker=maybe_sanitize_url(str(self.app.conf.broker_url)),
                 seconds=time.monotonic() - started,
-                reason=(str(error) or type(error).__name__).partition("\n")[0],
+                reason=_root(error),
             ) from error
 
     def _is_about_the_connection(self, error: Exception) -> bool:
-        if isinstance(error, RuntimeError):
-            return _BACKEND_GONE in str(error)
-        known = (OperationalError, OSError, *self.app.connection_for_write().recoverable_connection_errors)
-        return isinstance(error, known)
+        known: tuple[Any, ...] = self.app.connection_for_write().recoverable_connection_errors
+        return isinstance(error, (OperationalError, OSError, *known))
+
+
+def _root(error: BaseException) -> str:
+    """What lies at the bottom of a chain of errors, in one line."""
+    while (deeper := error.__cause__) is not None:
+        error = deeper
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]

@@ -1,0 +1,27 @@
+"""Celery's Redis result backend, which asks for a result only when somebody waits for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.backends.redis import RedisBackend, SentinelBackend
+
+__all__ = ["LazyRedisBackend", "LazySentinelBackend"]
+
+
+class _SubscribesWhenAwaited:
+    """Celery subscribes to every result as its task is sent, in case somebody waits for it: a second round trip, on a
+    second connection, and a publish that fails because results are out of reach. ``get()`` subscribes too, and then
+    reads what was stored before, so nothing is missed.
+    """
+
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Do nothing."""
+
+
+class LazyRedisBackend(_SubscribesWhenAwaited, RedisBackend):
+    """For ``redis://`` and ``rediss://``."""
+
+
+class LazySentinelBackend(_SubscribesWhenAwaited, SentinelBackend):
+    """For ``sentinel://``."""
