@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from celeriac.exceptions import ServerNotFound
 
@@ -75,7 +77,7 @@ def find_redis_server() -> Path:
 def answers(url: str) -> bool:
     """Whether a Redis server takes this URL, password included, and answers within a second."""
     try:
-        with Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+        with Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
             return bool(client.ping())
     except (RedisError, OSError):
         return False
