@@ -1,0 +1,1 @@
+"""What the service is told, and what it sets up first."""

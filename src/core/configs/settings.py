@@ -1,0 +1,115 @@
+"""What the service is told from outside: environment variables, checked once, secrets masked."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Environment", "LoggingSettings", "RedisSettings", "Settings", "SettingsError"]
+
+_REDIS_SCHEMES = ("redis", "rediss", "sentinel", "redis+socket")
+_EXAMPLE = "write it like redis://:PASSWORD@HOST:6379/0"
+
+
+class SettingsError(ValueError):
+    """The environment lacks a variable, or has one that cannot be used. Never shows a value."""
+
+
+class Environment(StrEnum):
+    """Where the service runs."""
+
+    PRODUCTION = "production"
+    DEVELOPMENT = "development"
+    TEST = "test"
+
+
+class _FromEnvironment(BaseSettings):
+    # An empty variable counts as not set: that is what a compose file makes of one that it could not fill.
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            prefix = str(self.model_config.get("env_prefix", ""))
+            problem = SettingsError("; ".join(_explain(prefix, detail) for detail in error.errors(include_input=False)))
+        else:
+            return
+        # Outside of the `except`, so that no traceback leads to the values.
+        raise problem
+
+
+class RedisSettings(_FromEnvironment):
+    """The Redis server that carries tasks and keeps their results."""
+
+    redis_url: SecretStr
+    """``REDIS_URL``, required."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            """Without values: the environment gives them, so that a type checker asks for none."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _leads_to_a_server(cls, url: SecretStr) -> SecretStr:
+        if (problem := _problem(url.get_secret_value())) is not None:
+            raise ValueError(problem)
+        return url
+
+
+class LoggingSettings(_FromEnvironment):
+    """How the service logs."""
+
+    model_config = SettingsConfigDict(env_prefix="LOGGING_")
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    """``LOGGING_LEVEL``, in capitals or not."""
+    format: Literal["console", "json"] = "console"
+    """``LOGGING_FORMAT``: ``console`` for people, ``json`` for machines."""
+
+    @field_validator("level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+
+class Settings(_FromEnvironment):
+    """Everything the service is told."""
+
+    environment: Environment = Environment.PRODUCTION
+    """``ENVIRONMENT``."""
+    redis_settings: RedisSettings = Field(default_factory=RedisSettings)
+    logging_settings: LoggingSettings = Field(default_factory=LoggingSettings)
+
+
+def _explain(prefix: str, detail: Any) -> str:
+    variable = f"{prefix}{detail['loc'][0]}".upper() if detail["loc"] else "the environment"
+    if variable == "REDIS_URL" and detail["type"] == "missing":
+        return (
+            "REDIS_URL is not set: it names the Redis server that carries tasks and keeps their results."
+            " Set it, for example REDIS_URL=redis://localhost:6379/0, or run `make dev`, which starts a server by itself"
+        )
+    problem = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "it should be")
+    return f"{variable} cannot be used: {problem}"
+
+
+def _problem(url: str) -> str | None:
+    scheme = url.partition("://")[0]
+    if scheme not in _REDIS_SCHEMES:
+        return f"its scheme is none of {', '.join(_REDIS_SCHEMES)}; {_EXAMPLE}"
+    if scheme == "redis+socket":
+        return None
+    try:
+        parts = urlsplit(url.partition(";")[0])
+        reachable = parts.port is None or parts.port > 0
+    except ValueError:
+        return f"its port is no number from 1 to 65535 (percent-encode a password with / # or ?); {_EXAMPLE}"
+    if not parts.hostname or not reachable:
+        return f"it names no host, or port 0; {_EXAMPLE}"
+    return None if re.fullmatch(r"/?\d*/?", parts.path) else f"its database is no number; {_EXAMPLE}"
