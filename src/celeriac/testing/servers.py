@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -44,15 +44,8 @@ def redis_server() -> Generator[str]:
     Raises:
         ServerNotFound: none of the three; the error says what would help.
     """
-    if named := os.environ.get("TEST_REDIS_URL"):
-        with own_database(named) as url:
-            yield url
-    elif docker_engine_answers():
-        with redis_container(answers) as url:
-            yield url
-    else:
-        with TemporaryDirectory(prefix="celeriac-redis-") as directory, EmbeddedRedis(Path(directory)) as redis:
-            yield redis.url
+    with ExitStack() as stack:
+        yield _redis(stack)
 
 
 @contextmanager
@@ -79,6 +72,16 @@ def rabbitmq_server() -> Generator[str]:
             tried="TEST_RABBITMQ_URL is not set, none answers on localhost:5672, and no Docker engine answers",
             remedy="Start one of the three",
         )
+
+
+def _redis(stack: ExitStack) -> str:
+    if named := os.environ.get("TEST_REDIS_URL"):
+        return stack.enter_context(own_database(named))
+    if docker_engine_answers():
+        with suppress(ServerNotFound):  # an engine that cannot get the image is as good as none
+            return stack.enter_context(redis_container(answers))
+    directory = stack.enter_context(TemporaryDirectory(prefix="celeriac-redis-"))
+    return stack.enter_context(EmbeddedRedis(Path(directory))).url
 
 
 def rabbitmq_answers(url: str) -> bool:

@@ -54,7 +54,9 @@ class CeleryProcess:
         self.app = app
         self._arguments = [sys.executable, "-m", "celery", f"--app={app}", self.command, "--loglevel=INFO", *arguments]
         given = {} if redis_url is None else {"REDIS_URL": redis_url}
-        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **given, **(env or {})}
+        # What these tests can import, the process can import too.
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self._env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **given, **(env or {})}
         self._ready = re.compile(ready)
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
