@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from celeriac.option_types import Count, Port
 
-__all__ = ["BrokerAddress", "check_redis_url", "is_rabbitmq", "is_redis"]
+__all__ = ["BrokerAddress", "check_redis_url", "check_server_url", "is_rabbitmq", "is_redis"]
 
 DEFAULT_BROKER: Final = "redis://localhost:6379/0"
 DEFAULT_RESULTS: Final = "redis://localhost:6379/1"
@@ -55,23 +55,20 @@ def check_server_url(url: str) -> None:
 
 
 def _problem(url: str) -> str | None:
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, _ = url.partition("://")
     if not separator or not re.fullmatch(r"[a-zA-Z][\w+.-]*", scheme):
         return f"it is no URL; {EXAMPLE}"
     if scheme == "redis+socket" or not (is_redis(url) or is_rabbitmq(url)):
         return None
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        reachable = parts.port is None or parts.port > 0
     except ValueError:
-        port, host = 0, None
-    if port == 0:
         return f"its port is no number from 1 to 65535 (percent-encode a password with / # or ?); {EXAMPLE}"
-    if not host:
-        return f"it names no host; {EXAMPLE}"
+    if not parts.hostname or not reachable:
+        return f"it names no host, or port 0; {EXAMPLE}"
     if is_redis(url) and not re.fullmatch(r"/?\d*/?", parts.path):
         return f"its database is no number; {EXAMPLE}"
-    del rest
     return None
 
 
@@ -79,7 +76,8 @@ class BrokerAddress(BaseModel):
     """``REDIS_URL``, and the single variables from which the sources put a URL together.
 
     The single variables are in effect once one of ``CELERY_BROKER``, ``REDIS_HOST``, ``CELERY_RABBITMQ_HOST`` or
-    ``CELERY_BROKER_REDIS_DATABASE`` is set. The others alone (a ``REDIS_PASSWORD`` that another program wants) do nothing.
+    ``CELERY_BROKER_REDIS_DATABASE`` is set. The others alone, such as a ``REDIS_PASSWORD`` that another program wants,
+    do nothing.
     """
 
     redis_url: SecretStr | None = None
@@ -135,5 +133,3 @@ def _encoded(text: str) -> str:
 
 def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-

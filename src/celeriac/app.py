@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from celery import Celery, Task
 from celery.app.utils import Settings
 
+from celeriac.conf import conf_of
 from celeriac.exceptions import UnknownSetting, nearest
 from celeriac.settings import CelerySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["CeleryAppConfig", "create_celery_app"]
 
@@ -87,25 +90,35 @@ class _ReadOnce(Settings):
     def result_backend(self) -> Any:
         return self.get("result_backend")
 
+    def __repr__(self) -> str:
+        return repr(self.table())
+
 
 class _App(Celery):
     """A Celery application that shares nothing with others of its process."""
 
     def __init__(self, *args: Any, max_retries: int = 5, default_retry_delay: float = 60, **kwargs: Any) -> None:
-        self._retries = {"max_retries": max_retries, "default_retry_delay": default_retry_delay}
+        self._retries: dict[str, Any] = {"max_retries": max_retries, "default_retry_delay": default_retry_delay}
         super().__init__(*args, **kwargs)
-        object.__setattr__(self._conf, "__class__", _ReadOnce)
+        # Celery offers no way to name the class of its options, and its own __setattr__ would set an option.
+        object.__setattr__(self.conf, "__class__", _ReadOnce)
 
-    def create_task_cls(self) -> type[Task]:
+    def create_task_cls(self) -> type[Task[..., Any]]:
         """The base of every task: with our retries, where a task does not say its own."""
-        base: type[Task] = self.subclass_with_self(
-            self.task_cls, name="Task", attribute="_app", keep_reduce=True, abstract=True, **self._retries
+        base: type[Task[..., Any]] = self.subclass_with_self(
+            cast("Any", self.task_cls), name="Task", attribute="_app", keep_reduce=True, abstract=True, **self._retries
         )
         return base
 
+    @property
+    def Beat(self) -> Any:  # noqa: N802  Celery's name
+        """What ``celery beat`` starts."""
+        return self.subclass_with_self(cast("Any", "celeriac.schedule.beat:Beat"))
+
     def task(self, *args: Any, **opts: Any) -> Any:
         """Celery's decorator. The task is this application's alone, unless it says ``shared=True``."""
-        return super().task(*args, **{"shared": False, **opts})
+        decorate: Any = super().task
+        return decorate(*args, **{"shared": False, **opts})
 
     def __reduce_keys__(self) -> dict[str, Any]:
         return {**super().__reduce_keys__(), **self._retries}
@@ -127,7 +140,7 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
         max_retries=settings.task_max_retries,
         default_retry_delay=settings.task_default_retry_delay,
     )
-    app.conf.update(settings.conf())
+    app.conf.update(conf_of(settings))
     app.loader.override_backends = _RESULT_BACKENDS
     if settings.autodiscover:
         app.autodiscover_tasks(list(settings.autodiscover))

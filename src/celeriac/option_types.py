@@ -7,12 +7,12 @@ lists, JSON for tables, a number for durations. Errors say what is wrong and nev
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, Secret, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, Secret, SecretStr
 
 from celeriac.schedule.coercion import coerce_beat_schedule
 
@@ -28,9 +28,9 @@ __all__ = [
     "Priority",
     "QueueTable",
     "Routes",
+    "Seconds",
     "SecretObject",
     "SecretUrl",
-    "Seconds",
     "Symbol",
     "TimeZoneName",
     "WholeSeconds",
@@ -67,11 +67,15 @@ def _seconds(value: Any) -> Any:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
+def _whole_if_whole(value: float) -> float:
+    # Celery's own defaults are whole numbers, and some servers take no others.
+    return int(value) if value.is_integer() else value
+
+
 def _url(value: Any) -> Any:
     """One text from a URL or a list of URLs to fail over to; Celery joins them with semicolons."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        urls: Sequence[Any] = value
-        return ";".join(map(str, urls))
+    if isinstance(value, list | tuple):
+        return ";".join(map(str, cast("Sequence[Any]", value)))
     return value
 
 
@@ -90,10 +94,16 @@ def _time_zone(value: Any) -> Any:
 def _queue_table(value: Any) -> Any:
     """Queue options by queue name, from names, from a table, or from kombu's ``Queue`` objects (kept as they are)."""
     value = _from_list(value)
-    if isinstance(value, Mapping):
+    if not isinstance(value, list | tuple):
         return value
-    items: Sequence[Any] = list(value)
-    return {item if isinstance(item, str) else item.name: {} if isinstance(item, str) else item for item in items}
+    table: dict[str, Any] = {}
+    for item in cast("Sequence[Any]", value):
+        table[item if isinstance(item, str) else item.name] = {} if isinstance(item, str) else item
+    return table
+
+
+def _beat_schedule(value: Any) -> dict[str, dict[str, Any]]:
+    return coerce_beat_schedule(_from_json(value))
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_from_list)]
@@ -104,7 +114,7 @@ SecretObject = Annotated[Secret[dict[str, Any]], BeforeValidator(_from_json)]
 """A table that may hold a password: a dict, or JSON."""
 SecretUrl = Annotated[SecretStr, BeforeValidator(_url)]
 """A URL, or several to fail over to: a sequence, or one text with semicolons between them."""
-Seconds = Annotated[int | float, BeforeValidator(_seconds), Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0), AfterValidator(_whole_if_whole)]
 """A duration in seconds, or a timedelta."""
 WholeSeconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
 """A duration in whole seconds, or a timedelta."""
@@ -124,5 +134,5 @@ Routes = Annotated[
 """A table of routes, a list of routers, or the dotted name of one; see Celery's ``task_routes``."""
 QueueTable = Annotated[dict[str, Any], BeforeValidator(_queue_table)]
 """Options by queue name: a comma list of names, JSON, or a sequence of kombu's ``Queue``."""
-BeatSchedule = Annotated[dict[str, Any], BeforeValidator(lambda value: coerce_beat_schedule(_from_json(value)))]
+BeatSchedule = Annotated[dict[str, Any], BeforeValidator(_beat_schedule)]
 """Schedule entries by name, each schedule in any form that ``celeriac.schedule`` takes."""

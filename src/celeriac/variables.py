@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from celeriac.exceptions import UnknownSetting, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["refuse_unknown", "values_from", "variables_of"]
 
@@ -28,26 +30,29 @@ _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "redis_server_password": ("REDIS_PASSWORD",),
 }
 
-# Read by Celery itself beside its options: the loader, the pool's log set-up, the debugger, the state's sizes.
-_OF_CELERY: Final = frozenset(
-    "CELERY_" + name
-    for name in (
-        "BENCH BENCH_EVERY CONFIG_MODULE CUSTOM_WORKER_POOL DB_REUSE_MAX LOADER LOG_FILE LOG_LEVEL LOG_REDIRECT"
-        " LOG_REDIRECT_LEVEL RDB_HOST RDB_PORT RDBSIG SKIP_CHECKS TRACE_APP WORKER_REVOKES_MAX WORKER_REVOKE_EXPIRES"
-        " WORKER_SUCCESSFUL_MAX WORKER_SUCCESSFUL_EXPIRES"
-        # The options of the `celery` command and of its subcommands worker, beat and events: click reads CELERY_WORKER_QUEUES
-        # for `celery worker --queues`, and so on.
-        " APP CONFIG NO_COLOR QUIET VERSION WORKDIR"
-        " WORKER_AUTOSCALE WORKER_BEAT WORKER_DETACH WORKER_EXCLUDE_QUEUES WORKER_EXECUTABLE WORKER_GID"
-        " WORKER_HEARTBEAT_INTERVAL WORKER_HOSTNAME WORKER_INCLUDE WORKER_LOGFILE WORKER_LOGLEVEL WORKER_OPTIMIZATION"
-        " WORKER_PIDFILE WORKER_PURGE WORKER_QUEUES WORKER_SCHEDULER WORKER_SCHEDULE_FILENAME WORKER_SOFT_TIME_LIMIT"
-        " WORKER_STATEDB WORKER_TASK_EVENTS WORKER_TIME_LIMIT WORKER_UID WORKER_UMASK WORKER_WITHOUT_GOSSIP"
-        " WORKER_WITHOUT_HEARTBEAT WORKER_WITHOUT_MINGLE"
-        " BEAT_DETACH BEAT_EXECUTABLE BEAT_GID BEAT_HOSTNAME BEAT_LOGFILE BEAT_LOGLEVEL BEAT_MAX_INTERVAL BEAT_PIDFILE"
-        " BEAT_REMOTE_CONTROL BEAT_UID BEAT_UMASK"
-    ).split()
+# Read by Celery itself beside its options: the loader, the pool's log set-up, the debugger, the sizes of its memory.
+_READ_BY_CELERY: Final = """
+    BENCH BENCH_EVERY CONFIG_MODULE CUSTOM_WORKER_POOL DB_REUSE_MAX LOADER LOG_FILE LOG_LEVEL LOG_REDIRECT
+    LOG_REDIRECT_LEVEL RDB_HOST RDB_PORT RDBSIG SKIP_CHECKS TRACE_APP WORKER_REVOKES_MAX WORKER_REVOKE_EXPIRES
+    WORKER_SUCCESSFUL_MAX WORKER_SUCCESSFUL_EXPIRES
+"""
+# Options of the `celery` command and of worker and beat, which click also reads from the environment:
+# CELERY_WORKER_QUEUES stands for `celery worker --queues`.
+_READ_BY_COMMANDS: Final = """
+    APP CONFIG NO_COLOR QUIET VERSION WORKDIR
+    WORKER_AUTOSCALE WORKER_BEAT WORKER_DETACH WORKER_EXCLUDE_QUEUES WORKER_EXECUTABLE WORKER_GID
+    WORKER_HEARTBEAT_INTERVAL WORKER_HOSTNAME WORKER_INCLUDE WORKER_LOGFILE WORKER_LOGLEVEL WORKER_OPTIMIZATION
+    WORKER_PIDFILE WORKER_PURGE WORKER_QUEUES WORKER_SCHEDULER WORKER_SCHEDULE_FILENAME WORKER_SOFT_TIME_LIMIT
+    WORKER_STATEDB WORKER_TASK_EVENTS WORKER_TIME_LIMIT WORKER_UID WORKER_UMASK WORKER_WITHOUT_GOSSIP
+    WORKER_WITHOUT_HEARTBEAT WORKER_WITHOUT_MINGLE
+    BEAT_DETACH BEAT_EXECUTABLE BEAT_GID BEAT_HOSTNAME BEAT_LOGFILE BEAT_LOGLEVEL BEAT_MAX_INTERVAL BEAT_PIDFILE
+    BEAT_REMOTE_CONTROL BEAT_UID BEAT_UMASK
+    RESULT_TASK RESULT_TRACEBACK
+"""
+_OF_CELERY: Final = frozenset(f"CELERY_{name}" for name in (_READ_BY_CELERY + _READ_BY_COMMANDS).split())
+_OF_OTHER_COMMANDS: Final = re.compile(
+    r"CELERY_(CALL|CONTROL|EVENTS|FLOWER|INSPECT|MIGRATE|MULTI|PURGE|SHELL|STATUS|UPGRADE)_\w+"
 )
-_OF_COMMANDS: Final = re.compile(r"CELERY_(CALL|CONTROL|EVENTS|FLOWER|INSPECT|MIGRATE|MULTI|PURGE|SHELL|STATUS|UPGRADE)_\w+")
 # What Kubernetes sets in every pod for a service named celery, celery-worker and the like.
 _OF_KUBERNETES: Final = re.compile(r"CELERY_(\w+_)?(SERVICE_(HOST|PORT)|PORT(_\d+_(TCP|UDP|SCTP)|$))\w*")
 _INJECTED_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
@@ -85,7 +90,7 @@ def refuse_unknown(environ: Mapping[str, str], settings: Iterable[str]) -> None:
     for variable in sorted(environ):
         if not _OURS.match(variable) or variable in known or variable in _OF_CELERY:
             continue
-        if not _OF_COMMANDS.fullmatch(variable) and not _OF_KUBERNETES.fullmatch(variable):
+        if not _OF_OTHER_COMMANDS.fullmatch(variable) and not _OF_KUBERNETES.fullmatch(variable):
             raise UnknownSetting(setting=variable, hint=nearest(variable, known))
 
 

@@ -44,9 +44,9 @@ def coerce_beat_schedule(value: Any) -> dict[str, dict[str, Any]]:
     Raises:
         InvalidScheduleEntry: an entry lacks its task or schedule, has a key that beat does not know, or a bad schedule.
     """
+    table: Any = value
     if not isinstance(value, Mapping):
         raise InvalidScheduleEntry(entry="beat_schedule", problem="it is no table of entries by name")
-    table = cast("Mapping[Any, Any]", value)
     return {str(name): _coerce_entry(str(name), entry) for name, entry in table.items()}
 
 
@@ -93,5 +93,7 @@ def _from_table(table: dict[str, Any]) -> BaseSchedule:
         raise InvalidSchedule(schedule=text, problem=f"it names none of {', '.join(known)}")
     for key in table:
         if key not in known:
-            raise InvalidSchedule(schedule=text, problem=f"{key!r} is no part of such a {kind} schedule.{nearest(key, known)}")
+            raise InvalidSchedule(
+                schedule=text, problem=f"{key!r} is no part of such a {kind} schedule.{nearest(key, known)}"
+            )
     return every(**table) if kind == "interval" else crontab(**table)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from math import isfinite
 from typing import Any, Final
 
 from celery.schedules import ParseException
@@ -13,7 +12,7 @@ from celery.schedules import schedule as celery_schedule
 
 from celeriac.exceptions import InvalidSchedule
 
-__all__ = ["DAILY", "HOURLY", "MINUTELY", "WEEKLY", "CronField", "Interval", "Crontab", "crontab", "cron", "every"]
+__all__ = ["DAILY", "HOURLY", "MINUTELY", "WEEKLY", "CronField", "Crontab", "Interval", "cron", "crontab", "every"]
 
 MINUTELY: Final = 60
 """Seconds in a minute."""
@@ -57,13 +56,10 @@ def every(
     said = {unit: number for unit, number in parts.items() if number != 0}
     shown = [f"{unit}={number!r}" for unit, number in (said or {"seconds": seconds}).items()]
     text = f"every({', '.join(shown if interval is None else [repr(interval), *shown[: len(said)]])})"
-    for unit, number in said.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number):
-            raise InvalidSchedule(schedule=text, problem=f"{unit} must be a number")
     try:
         total = (interval or timedelta()) + timedelta(**said)
-    except OverflowError:
-        raise InvalidSchedule(schedule=text, problem="the interval is too long") from None
+    except (TypeError, ValueError, OverflowError):  # no number, not a number, or more days than time has
+        raise InvalidSchedule(schedule=text, problem="each part must be a number, and the sum a time span") from None
     if total <= timedelta():
         raise InvalidSchedule(schedule=text, problem="an interval must be longer than zero")
     return Interval(total)
@@ -76,7 +72,7 @@ def crontab(
     day_of_month: CronField = "*",
     month_of_year: CronField = "*",
 ) -> Crontab:
-    """Points of the calendar, in the application's time zone: ``crontab(hour=2, minute=0)``, ``crontab(minute="*/15")``.
+    """Points of the calendar in the application's time zone: ``crontab(hour=2, minute=0)``, ``crontab(minute="*/15")``.
 
     ``minute`` must be said once another field is, for Celery would run the task in each minute of that hour.
 

@@ -93,7 +93,7 @@ def _explain(prefix: str, detail: Any) -> str:
     if variable == "REDIS_URL" and detail["type"] == "missing":
         return (
             "REDIS_URL is not set: it names the Redis server that carries tasks and keeps their results."
-            " Set it, for example REDIS_URL=redis://localhost:6379/0, or run `make dev`, which starts a server by itself"
+            " Set it, for example REDIS_URL=redis://localhost:6379/0, or run `make dev`, which starts a server"
         )
     problem = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "it should be")
     return f"{variable} cannot be used: {problem}"
