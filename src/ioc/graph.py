@@ -111,7 +111,7 @@ def _misfit(registration: Registration, above: tuple[Registration, ...], *, scop
             return f"{name_of(keeper.service)} is a singleton and would keep {name}, which ends with its scope"
         if not scoped:
             return f"{name} lives in a scope; resolve it within container.scope()"
-    survivor = next((one for one in above if one.singleton and one.fork_safe), None)
-    if survivor is not None and registration.singleton and not registration.fork_safe:
+    survivor = next((one for one in above if one.singleton and one.survives_fork), None)
+    if survivor is not None and registration.singleton and not registration.survives_fork:
         return f"{name_of(survivor.service)} survives a fork and would keep {name}, which does not"
     return ""

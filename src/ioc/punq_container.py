@@ -224,7 +224,7 @@ class Container:
         self._lock = threading.RLock()
         self._closers.forget()
         for registration in self._graph:
-            if registration.singleton and not (registration.fork_safe or registration.given):
+            if registration.singleton and not registration.survives_fork:
                 # Kept out of reach: a destructor could say goodbye on a connection that the parent still uses.
                 self._parents.append(self._singletons.pop(registration.service, None))
 

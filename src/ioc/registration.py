@@ -45,6 +45,11 @@ class Registration:
         """Whether one object serves the whole process."""
         return self.lifetime is Lifetime.SINGLETON
 
+    @property
+    def survives_fork(self) -> bool:
+        """Whether both sides of a fork use the same object."""
+        return self.fork_safe or self.given
+
 
 def name_of(service: object) -> str:
     """The name that errors show for a service: ``MailService``, ``list[int]``, ``Session | None``."""

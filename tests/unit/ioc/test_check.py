@@ -30,7 +30,7 @@ class Controller:
 
 
 class Unannotated:
-    def __init__(self, clock) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, clock) -> None:
         self.clock = clock
 
 

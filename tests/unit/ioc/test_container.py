@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -259,7 +259,7 @@ def test_a_singleton_may_be_a_context_manager() -> None:
     notes: list[str] = []
 
     @contextmanager
-    def make() -> Iterator[Clock]:
+    def make() -> Generator[Clock]:
         yield Clock()
         notes.append("left")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
@@ -109,7 +109,7 @@ def test_a_generator_can_stand_around_a_scoped_service() -> None:
     log: list[str] = []
 
     @contextmanager
-    def session() -> Iterator[Session]:
+    def session() -> Generator[Session]:
         try:
             yield Session()
         except ValueError:

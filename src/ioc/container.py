@@ -1,0 +1,60 @@
+"""The container of the service: what is in it, and the one that a process has.
+
+>>> registry = get_container().resolve(TasksRegistry)
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+
+from core.configs.settings import Settings
+from ioc.data import register_data
+from ioc.health import register_health
+from ioc.punq_container import Container
+from ioc.registration import Lifetime
+from ioc.settings import register_settings
+from ioc.tasks import register_tasks
+
+__all__ = ["Container", "Lifetime", "build_container", "get_container"]
+
+_lock = threading.Lock()
+_container: Container | None = None
+
+
+def build_container(settings: Settings | None = None) -> Container:
+    """A fresh container with everything registered and nothing built: for a test, which overrides and closes it.
+
+    Args:
+        settings: to use instead of the environment's.
+    """
+    container = Container()
+    register_settings(container, settings)
+    register_health(container)
+    register_data(container)
+    register_tasks(container)
+    return container
+
+
+def get_container() -> Container:
+    """The container of this process, the same for every thread, closed when the process ends.
+
+    It takes no overrides: they would reach whoever else asks.
+    """
+    global _container  # noqa: PLW0603 - one per process is what this function is for
+    with _lock:
+        if _container is None:
+            _container = build_container()
+            _container.seal()
+            atexit.register(_container.close)
+        return _container
+
+
+def _free_the_lock() -> None:
+    """In a forked child, whose parent may have forked while another thread held the lock."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_free_the_lock)
