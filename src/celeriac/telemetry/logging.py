@@ -107,6 +107,7 @@ def _install(log: _Log) -> None:
     for logger in (root, get_billiard_logger()):
         for old in [each for each in logger.handlers if each.get_name() == _OWN]:
             logger.removeHandler(old)
+            old.close()  # a file, if it had one; never stderr
         logger.addHandler(handler)
     root.setLevel(log.level)
     # billiard's logger keeps its records to itself, and tells of every process at INFO.

@@ -104,7 +104,9 @@ class TaskSpans:
 
     def _start(self, task: Any, task_id: str, **_: Any) -> None:
         request = task.request
-        sent = {key: value for key in _carrier.fields if isinstance(value := getattr(request, key, None), str)}
+        # A task that runs in place of its caller came without a message: its caller's span is the current one.
+        headers: dict[str, Any] = request.headers or {}
+        parent = _carrier.extract(headers, contexts.get_current())
         attributes = {
             "messaging.system": "celery",
             "messaging.operation.type": "process",
@@ -113,7 +115,7 @@ class TaskSpans:
             "celery.attempt": (request.retries or 0) + 1,
         }
         span = self._tracer.start_span(
-            f"run {task.name}", context=_carrier.extract(sent), kind=SpanKind.CONSUMER, attributes=attributes
+            f"run {task.name}", context=parent, kind=SpanKind.CONSUMER, attributes=attributes
         )
         setattr(request, _HELD, _Running(span, contexts.attach(trace.set_span_in_context(span))))
 
