@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["commands"]
 
+BEAT_MEMORY = "celerybeat-schedule"
+
 commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 dev = typer.Typer(help="Run a Celery app on this machine, for development.")
 commands.add_typer(dev, name="dev")
@@ -55,18 +57,17 @@ class Place:
         program = [sys.executable, "-m", "celery", f"--app={self.app}", "--quiet"]
         return [*program, command, f"--loglevel={self.level}", *options]
 
-    @property
-    def schedule(self) -> str:
-        """Beat's memory of what it sent last."""
-        return f"--schedule={self.data / 'celerybeat-schedule'}"
-
     def worker(self, *options: str) -> tuple[str, list[str]]:
-        """The worker."""
-        return "worker", self.celery("worker", *options)
+        """The worker, under a name that no other terminal's worker has."""
+        return "worker", self.celery("worker", f"--hostname=worker-{os.getpid()}@%h", *options)
 
-    def beat(self) -> tuple[str, list[str]]:
-        """Beat."""
-        return "beat", self.celery("beat", self.schedule)
+    def beat(self, memory: str = BEAT_MEMORY) -> tuple[str, list[str]]:
+        """Beat, which remembers in the file ``memory`` what it sent last."""
+        return "beat", self.celery("beat", self.schedule(memory))
+
+    def schedule(self, memory: str = BEAT_MEMORY) -> str:
+        """The option that says where beat remembers."""
+        return f"--schedule={self.data / memory}"
 
 
 @dev.callback(invoke_without_command=True)
@@ -92,7 +93,7 @@ def worker(
 ) -> None:
     """Run a worker that starts again when the code changes."""
     place = cast("Place", context.obj)
-    _run(place, [place.worker("--beat", place.schedule) if beat else place.worker()])
+    _run(place, [place.worker("--beat", place.schedule()) if beat else place.worker()])
 
 
 @dev.command()
@@ -106,7 +107,8 @@ def beat(context: typer.Context) -> None:
 def run(context: typer.Context, command: Annotated[list[str], typer.Argument(help="Program and arguments.")]) -> None:
     """Run Redis, a worker and beat, then a program against them; stop when it is done. Logs go to dev.log."""
     place = cast("Place", context.obj)
-    _run(place, [place.worker(), place.beat()], command)
+    # Another terminal's beat may be running: two on one file would spoil it.
+    _run(place, [place.worker(), place.beat("celerybeat-schedule-run")], command)
 
 
 def _run(place: Place, processes: Sequence[tuple[str, list[str]]], command: Sequence[str] | None = None) -> None:

@@ -1,0 +1,97 @@
+"""``make demo``: what can be done with the registry, shown on a worker that really runs."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+from celeriac import TaskResult, TaskState, chunked, gather
+from celeriac.exceptions import InvalidArguments
+from delivery.tasks.registry import TasksRegistry
+from ioc.container import get_container
+
+ORDERS = Path(__file__).with_name("orders.csv")
+PATIENCE = 60.0
+"""Seconds that any step of the tour may take; the first one waits for the worker to be ready."""
+
+
+def main() -> None:
+    """Walk through the registry and say what is seen."""
+    registry = get_container().resolve(TasksRegistry)
+    steps = (call, compute, refuse, follow_progress, chain, chunk, retry)
+    for number, step in enumerate(steps, start=1):
+        print(f"\n{number}. {step.__doc__}")
+        step(registry)
+    print("\nThat was the tour. Read src/delivery/tasks/registry.py next: one line for each task.")
+
+
+def call(registry: TasksRegistry) -> None:
+    """A call goes to the worker, its result comes back."""
+    show("registry.ping.delay().get()", registry.ping.delay().get(timeout=PATIENCE))
+
+
+def compute(registry: TasksRegistry) -> None:
+    """Arguments and results have types."""
+    show("registry.add.delay(2, 3).get()", registry.add.delay(2, 3).get(timeout=PATIENCE))
+
+
+def refuse(registry: TasksRegistry) -> None:
+    """Wrong arguments are refused before anything is sent."""
+    try:
+        registry.add.delay("two", 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    except InvalidArguments as error:
+        show('registry.add.delay("two", 3)', f"{type(error).__name__}: {error}")
+
+
+def follow_progress(registry: TasksRegistry) -> None:
+    """A long task says how far it is."""
+    with ORDERS.open(newline="", encoding="utf-8") as file:
+        orders = list(csv.DictReader(file))
+    result = registry.process_data.delay(list(orders))
+    shown = -1
+    while not result.ready():
+        progress = result.progress
+        if progress is not None and progress.percent >= shown + 10:
+            shown = progress.percent
+            print(f"   {progress.current:>4} of {progress.total} rows of {ORDERS.name}, {shown} %")
+    show("registry.process_data.delay(rows).get()", result.get(timeout=PATIENCE))
+
+
+def chain(registry: TasksRegistry) -> None:
+    """Steps make a workflow: two sums side by side, then the sum of both."""
+    workflow = gather(registry.add.s(1, 2), registry.add.s(3, 4)).then(registry.total)
+    show("gather(add.s(1, 2), add.s(3, 4)).then(total)", workflow.delay().get(timeout=PATIENCE))
+
+
+def chunk(registry: TasksRegistry) -> None:
+    """Many items are split into chunks that run side by side."""
+    workflow = chunked(registry.total, range(1, 101), size=25)
+    show("chunked(total, range(1, 101), size=25)", workflow.delay().get(timeout=PATIENCE))
+
+
+def retry(registry: TasksRegistry) -> None:
+    """A task that fails twice is tried again, each time after a longer wait."""
+    result = registry.flaky.delay(2)
+    for state in states(result):
+        print(f"   {state}")
+    show("registry.flaky.delay(2).get(), the attempt that worked", result.get(timeout=PATIENCE))
+
+
+def states(result: TaskResult[int]) -> list[TaskState]:
+    """The states that a task goes through until it has ended."""
+    seen = [result.state]
+    while not result.ready():
+        if result.state != seen[-1]:
+            seen.append(result.state)
+        time.sleep(0.02)
+    return [*seen, result.state]
+
+
+def show(what: str, value: object) -> None:
+    """One thing that was done, and what came of it."""
+    print(f"   {what}\n   -> {value}")
+
+
+if __name__ == "__main__":
+    main()
