@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from celery import Celery
+from tests.e2e.made import Made, copy_checkout
+
+from celeriac.testing.embedded import EmbeddedRedis, answers
+
+pytestmark = pytest.mark.timeout(180)
+
+WORKER_READY = r"worker-\d+@\S+ ready\."
+BEAT_READY = r"beat: Starting"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return copy_checkout(tmp_path)
+
+
+def edit(checkout, name: str) -> None:
+    path = checkout / "src" / name
+    path.write_text(path.read_text() + "\n# edited\n")
+
+
+def url_in(checkout) -> str:
+    return (checkout / ".data" / "redis.url").read_text().strip()
+
+
+def executed(url: str, task: str) -> object:
+    """The result of a task that whatever worker runs on this server has executed."""
+    with Celery(broker=url, backend=url) as client:
+        return client.send_task(task, queue="default").get(timeout=30)
+
+
+@pytest.mark.proves("S001-12", "S004-2")
+def test_make_dev_runs_everything_on_one_screen_and_ctrl_c_stops_all(checkout):
+    with Made(checkout, "dev") as dev:
+        dev.wait_for(WORKER_READY)
+        dev.wait_for(BEAT_READY)
+        url = url_in(checkout)
+        assert executed(url, "ping") == {"result": "pong"}
+        dev.interrupt()
+    table = dev.output[: re.search(r"\n\s*\n", dev.output).start()]
+    for name in ("redis", "app", "worker", "beat"):
+        assert re.search(rf"^{name}\b", table, re.MULTILINE)
+    assert "log level INFO" in table
+    assert urlsplit(url).password not in dev.output
+    assert not answers(url)
+    assert not EmbeddedRedis(checkout / ".data").alive
+    assert not (checkout / ".data" / "redis.url").exists()
+
+
+@pytest.mark.proves("M-6", "S003-3")
+def test_make_celery_dev_starts_a_worker_that_starts_again_when_the_code_changes(checkout):
+    with Made(checkout, "celery-dev") as worker:
+        worker.wait_for(WORKER_READY)
+        edit(checkout, "core/health/service.py")
+        worker.wait_for(WORKER_READY, times=2)
+        assert "service.py changed" in worker.output
+        assert executed(url_in(checkout), "ping") == {"result": "pong"}
+        worker.interrupt()
+    assert "Warm shutdown" in worker.output
+
+
+@pytest.mark.proves("M-6", "S003-4")
+def test_make_celery_beat_dev_starts_beat_that_starts_again_when_the_schedule_changes(checkout):
+    with Made(checkout, "celery-beat-dev") as beat:
+        beat.wait_for(BEAT_READY)
+        edit(checkout, "delivery/tasks/schedule.py")
+        beat.wait_for(BEAT_READY, times=2)
+        beat.interrupt()
+    assert not EmbeddedRedis(checkout / ".data").alive
+
+
+@pytest.mark.proves("S002-27")
+def test_one_process_may_be_worker_and_beat_in_development(checkout):
+    with Made(checkout, "celery-worker-beat-dev") as both:
+        both.wait_for(WORKER_READY)
+        both.wait_for(BEAT_READY)
+        assert executed(url_in(checkout), "ping") == {"result": "pong"}
+        both.interrupt()
+
+
+def test_two_terminals_share_one_redis(checkout):
+    with Made(checkout, "celery-dev") as worker:
+        worker.wait_for(WORKER_READY)
+        url = url_in(checkout)
+        with Made(checkout, "celery-beat-dev") as beat:
+            beat.wait_for(BEAT_READY)
+            assert url_in(checkout) == url
+            worker.interrupt()
+            assert answers(url)
+            beat.interrupt()
+    assert not answers(url)
+
+
+def test_redis_url_names_the_server_and_none_is_started(checkout, redis_url):
+    with Made(checkout, "dev", env={"REDIS_URL": redis_url}) as dev:
+        dev.wait_for(WORKER_READY)
+        assert "from REDIS_URL" in dev.output
+        assert executed(redis_url, "ping") == {"result": "pong"}
+        dev.interrupt()
+    assert not (checkout / ".data" / "redis.lock").exists()
+    assert urlsplit(redis_url).password is None or urlsplit(redis_url).password not in dev.output
+
+
+def test_a_process_that_dies_takes_the_others_down_with_a_clear_line(checkout):
+    (checkout / "src/delivery/tasks/schedule.py").write_text("raise SystemExit(3)\n")
+    with Made(checkout, "dev") as dev:
+        assert dev.wait() != 0
+    assert re.search(r"(worker|beat) ended with \d+: stopping the others", dev.output)
+    assert not EmbeddedRedis(checkout / ".data").alive
+
+
+def test_an_edit_that_breaks_the_code_is_waited_out(checkout):
+    source = checkout / "src/core/health/service.py"
+    whole = source.read_text()
+    with Made(checkout, "celery-dev") as worker:
+        worker.wait_for(WORKER_READY)
+        source.write_text(whole + "\nbroken =\n")
+        worker.wait_for("after a change; waiting for the next one")
+        source.write_text(whole)
+        worker.wait_for(WORKER_READY, times=2)
+        worker.interrupt()
+
+
+@pytest.mark.proves("S001-11")
+def test_make_demo_walks_through_the_registry(checkout):
+    with Made(checkout, "demo") as demo:
+        assert demo.wait() == 0
+    current = [int(number) for number in re.findall(r"(\d+) of 240 rows", demo.output)]
+    assert current
+    assert current == sorted(current)
+    for shown in ("{'result': 'pong'}", "InvalidArguments", "{'processed': 240}", "RETRY"):
+        assert shown in demo.output
+    assert not EmbeddedRedis(checkout / ".data").alive
