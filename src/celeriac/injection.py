@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeVar, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
-__all__ = ["Resolver", "Scoping", "open_scope"]
+__all__ = ["Resolver", "Scoping", "scopes_of"]
 
 
 class Resolver(Protocol):
@@ -30,6 +34,6 @@ class Scoping(Protocol):
         ...
 
 
-def open_scope(container: Resolver) -> AbstractContextManager[Resolver]:
-    """The container's own scope where it has one, else the container itself."""
-    return container.scope() if isinstance(container, Scoping) else nullcontext(container)
+def scopes_of(container: Resolver) -> Callable[[], AbstractContextManager[Resolver]]:
+    """What opens a scope: the container's own where it has one, else the container itself stands for it."""
+    return container.scope if isinstance(container, Scoping) else partial(nullcontext, container)

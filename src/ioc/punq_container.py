@@ -38,6 +38,7 @@ __all__ = ["Container"]
 T = TypeVar("T")
 
 _ABSENT: Any = object()
+_PROVIDER = inspect.Signature([inspect.Parameter("resolver", inspect.Parameter.POSITIONAL_OR_KEYWORD)])
 
 
 class Container:
@@ -194,11 +195,18 @@ class Container:
 
     def _provider(self, registration: Registration) -> Callable[[Resolver], Any]:
         """What punq calls for this service; it passes on the ``resolver`` that `build` names."""
-        if registration.singleton:
-            return lambda resolver: self._singleton(registration)  # noqa: ARG005 - punq passes arguments by name
-        if registration.lifetime is Lifetime.SCOPED:
-            return lambda resolver: cast("Scope", resolver).keep(registration, self._make)
-        return lambda resolver: self._make(registration, resolver)
+
+        def provide(resolver: Resolver) -> Any:
+            if registration.singleton:
+                return self._singleton(registration)
+            if registration.lifetime is Lifetime.SCOPED:
+                return cast("Scope", resolver).keep(registration, self._make)
+            return self._make(registration, resolver)
+
+        # punq inspects a factory at every resolve; what is written down is read five times as fast.
+        provide.__signature__ = _PROVIDER  # type: ignore[attr-defined]
+        provide.__annotations__.clear()
+        return provide
 
     def _make(self, registration: Registration, resolver: Resolver) -> Any:
         needs = self._graph.needs(registration)

@@ -9,7 +9,7 @@ from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
 from celeriac.exceptions import CallError, DuplicateTask, InvalidResult, UnownedTask
-from celeriac.injection import open_scope
+from celeriac.injection import scopes_of
 from celeriac.tasks.context import RetryRequested, TaskContext
 from celeriac.tasks.loop import run_coroutine
 from celeriac.tasks.queues import transport_of
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from celeriac.injection import Resolver
     from celeriac.tasks.controller import TaskController
     from celeriac.tasks.definition import AnyTaskDefinition
-    from celeriac.tasks.policies import Retry
 
 __all__ = ["Execution", "register_task"]
 
@@ -36,7 +35,7 @@ class Execution:
     def __init__(self, definition: AnyTaskDefinition, controller: type[TaskController], container: Resolver) -> None:
         self.definition = definition
         self.controller = controller
-        self.container = container
+        self.scope = scopes_of(container)
         self.retry = definition.policy.retry
 
     def __call__(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -66,7 +65,7 @@ class Execution:
     def _attempt(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         signature = self.definition.signature
         positional, named = signature.load(args, kwargs)
-        with open_scope(self.container) as scope:
+        with self.scope() as scope:
             controller = scope.resolve(self.controller)
             try:
                 outcome = self.definition.function(controller, *positional, **named)
@@ -119,8 +118,10 @@ def register_task(app: Celery, definition: AnyTaskDefinition, container: Resolve
     run.__module__, run.__doc__ = function.__module__, function.__doc__
     run.__signature__ = _celery_signature(definition)  # type: ignore[attr-defined]
     options = definition.policy.task_options(transport_of(app))
+    # Set once the task is bound: Celery warns of a class that brings them along.
+    routing = {name: options.pop(name) for name in ("queue", "priority") if name in options}
     task = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)(run)
-    task.origin = definition.origin
+    vars(task).update(routing, origin=definition.origin)
     return task
 
 

@@ -1,0 +1,1 @@
+"""What Celeriac costs and gains, measured against its peers in one interleaved run."""
