@@ -94,7 +94,7 @@ class TaskDecorator(Protocol):
     def __call__(self, function: Callable[Concatenate[C, P], R], /) -> TaskDefinition[P, R, Callable[P, R]]: ...
 
 
-def task(  # noqa: PLR0913  each is one thing a task may say about itself
+def task(
     name: str,
     *,
     queue: str | None = None,

@@ -180,7 +180,9 @@ class TaskSignature:
                 args.extend(value)
             elif parameter.kind is Parameter.VAR_KEYWORD:
                 named.update(value)
-            elif len(args) < positional and parameter.name not in kwargs:
+            elif parameter.kind is Parameter.POSITIONAL_ONLY or (
+                len(args) < positional and parameter.name not in kwargs
+            ):
                 args.append(value)
             else:
                 named[parameter.name] = value

@@ -70,7 +70,9 @@ class Step(ABC, Generic[R]):
             InvalidArguments: the other arguments do not fit the task.
         """
         sent_args, sent_kwargs = task.signature.dump_rest(args, kwargs)
-        following = CallStep(task, Call(task.name, sent_args, sent_kwargs, {}))
+        # Logs show an ellipsis for the result, which is not there yet.
+        masked = task.signature.masked((..., *args), kwargs) if task.signature.secret_arguments else None
+        following = CallStep(task, Call(task.name, sent_args, sent_kwargs, {}, masked))
         return ChainStep((*self.sequence(), following))
 
     def sequence(self) -> tuple[Step[Any], ...]:
