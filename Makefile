@@ -102,6 +102,7 @@ lint: $(STAMP) ## ruff, mypy, pyright and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --config tests/architecture/cycles.toml
 
 .PHONY: format
 format: $(STAMP) ## put the code into its form

@@ -1,0 +1,1 @@
+"""Adapters that fulfil the ports of core. They know core and nothing above them."""
