@@ -104,10 +104,24 @@ lint: $(STAMP) ## ruff, mypy, pyright and the import contracts
 	@$(BIN)/lint-imports
 	@$(BIN)/lint-imports --config tests/architecture/cycles.toml
 
+.PHONY: bench
+bench: $(STAMP) ## measure against plain Celery
+	@$(BIN)/python -m benchmarks
+
 .PHONY: format
 format: $(STAMP) ## put the code into its form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+##@ Read
+
+.PHONY: docs
+docs: $(STAMP) ## build the site into site/, strictly
+	@$(BIN)/mkdocs build --strict --quiet
+
+.PHONY: docs-serve
+docs-serve: $(STAMP) ## serve the site, built again on every change
+	@$(BIN)/mkdocs serve
 
 ##@ Keep
 
