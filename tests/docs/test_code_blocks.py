@@ -1,0 +1,58 @@
+"""Every Python block of the documents runs, and prints what the document says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ioc.container
+from celeriac.testing.worker import WorkerProcess
+from tests.docs.blocks import PAGES, blocks, name_of, run_python
+
+TUTORIAL = "docs/tutorials/first-celery-task.md"
+WITH_PYTHON = [
+    page for page in PAGES if name_of(page) != TUTORIAL and any(block.language == "python" for block in blocks(page))
+]
+
+
+@pytest.fixture(scope="module")
+def worker_url(redis_url: str) -> Iterator[str]:
+    """A Redis that a worker of the service reads from."""
+    with WorkerProcess("delivery.tasks.app", redis_url=redis_url, pool="threads", concurrency=4):
+        yield redis_url
+
+
+@pytest.fixture
+def service(worker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``get_container()`` as a newcomer's first call of it, in a process whose REDIS_URL leads to a worker."""
+    monkeypatch.setenv("REDIS_URL", worker_url)
+    monkeypatch.setattr(ioc.container, "_container", None)
+    yield
+    ioc.container.get_container().close()
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+@pytest.mark.usefixtures("own_logging")
+def test_the_python_of_a_page_runs_and_prints_what_the_page_shows(page: Path, request: pytest.FixtureRequest):
+    if "get_container()" in page.read_text(encoding="utf-8"):
+        request.getfixturevalue("service")
+
+    assert run_python(page) > 0
+
+
+def test_a_block_of_python_is_never_hidden_under_another_name():
+    for page in PAGES:
+        for block in blocks(page):
+            assert block.language in KNOWN, f"{name_of(page)}:{block.line} has a block of {block.language!r}"
+
+
+KNOWN = {
+    "bash",  # commands: test_commands.py reads them
+    "diff",  # changes of the tutorial: test_tutorial.py makes them
+    "python",  # run here
+    "text",  # drawings, and what a program prints
+    "ini",
+    "yaml",
+}

@@ -1,0 +1,92 @@
+"""Every command that the documents show exists: make's targets, Celery's options, our variables."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import click
+import pytest
+from celery.bin.base import CLIContext
+from celery.bin.celery import celery as celery_command
+
+from celeriac import CelerySettings, create_celery_app
+from celeriac.variables import variables_of
+from tests.docs.blocks import PAGES, ROOT, blocks, name_of
+
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+VARIABLES = {variable for setting in CelerySettings.model_fields for variable in variables_of(setting)} | {
+    "ENVIRONMENT",
+    "LOGGING_FORMAT",
+    "LOGGING_LEVEL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_TRACES_EXPORTER",
+    "PYTHONPATH",
+    "TEST_RABBITMQ_URL",
+    "TEST_REDIS_URL",
+}
+_SUBSTITUTION = re.compile(r"\$\([^)]*\)")
+OTHER_PROGRAMS = {"cd", "docker", "export", "git", "pip", ".venv/bin/pip", ".venv/bin/pytest", ".venv/bin/python"}
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Where each command stands, and its words."""
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language != "bash":
+                continue
+            for number, line in enumerate(block.text.replace("\\\n", " ").splitlines(), start=block.line + 1):
+                if words := shlex.split(_SUBSTITUTION.sub("SOMETHING", line), comments=True):
+                    yield f"{name_of(page)}:{number}", words
+
+
+def test_the_documents_show_commands():
+    assert len(list(commands())) > 20
+
+
+@pytest.mark.parametrize(("place", "words"), [pytest.param(*each, id=each[0]) for each in commands()])
+def test_a_command_exists(place: str, words: list[str]):
+    while words and (said := re.match(r"([A-Z_]+)=", words[0])):
+        assert said[1] in VARIABLES, f"{said[1]} is no variable"
+        words = words[1:]
+    match words:
+        case ["make", *targets]:
+            unknown = {each for each in targets if "=" not in each} - TARGETS
+            assert not unknown, f"no such target: {unknown}"
+        case ["celery" | ".venv/bin/celery", *arguments]:
+            parse_celery(arguments)
+        case ["export", *variables]:
+            assert {each.partition("=")[0] for each in variables} <= VARIABLES
+        case [program, *_]:
+            assert program in OTHER_PROGRAMS
+        case _:
+            pass
+
+
+@pytest.mark.proves("H-7", "S000-28")
+def test_the_documents_name_the_option_for_queues_that_exists_and_warn_of_the_one_that_does_not():
+    shown = [words for _, words in commands() if words[0] == "celery"]
+    assert any("--queues=high_priority" in words for words in shown)
+    assert not any(word.startswith("--queue=") for words in shown for word in words)
+    assert "no option `--queue`" in (ROOT / "docs/how-to/workers.md").read_text(encoding="utf-8")
+
+    parse_celery(["worker", "--queues=high_priority"])
+    parse_celery(["worker", "-Q", "high_priority"])
+    with pytest.raises(click.NoSuchOption):
+        parse_celery(["worker", "--queue=high_priority"])
+
+
+def parse_celery(arguments: list[str]) -> None:
+    """Read a command line as ``celery`` does, up to the point of running it.
+
+    Raises:
+        click.UsageError: there is no such command or option, or its value cannot be used.
+    """
+    first = next(position for position, word in enumerate(arguments) if not word.startswith("-"))
+    name, options = arguments[first], arguments[first + 1 :]
+    whole = celery_command.make_context("celery", [*arguments[:first], name], resilient_parsing=True)
+    whole.obj = CLIContext(app=create_celery_app(), no_color=True, workdir=None, quiet=True)
+    command = celery_command.get_command(whole, name)
+    assert command is not None, f"celery has no command {name!r}"
+    command.make_context(name, options, parent=whole)
