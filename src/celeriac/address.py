@@ -72,7 +72,7 @@ def _problem(url: str) -> str | None:
     return None
 
 
-class BrokerAddress(BaseModel):
+class BrokerAddress(BaseModel, defer_build=True):
     """``REDIS_URL``, and the single variables from which the sources put a URL together.
 
     The single variables are in effect once one of ``CELERY_BROKER``, ``REDIS_HOST``, ``CELERY_RABBITMQ_HOST`` or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kombu import Queue
@@ -43,15 +44,16 @@ def conf_of(settings: CelerySettings) -> dict[str, Any]:
     if settings.result_backend_pool_limit is not None:
         conf.setdefault("redis_max_connections", settings.result_backend_pool_limit)
     if is_redis(broker):
-        conf["broker_transport_options"] = REDIS_TRANSPORT | conf.get("broker_transport_options", {})
+        conf["broker_transport_options"] = deepcopy(REDIS_TRANSPORT) | conf.get("broker_transport_options", {})
         conf.setdefault("task_default_priority", Priority.NORMAL.on("redis"))
     elif is_rabbitmq(broker):
-        conf["broker_transport_options"] = RABBITMQ_TRANSPORT | conf.get("broker_transport_options", {})
+        conf["broker_transport_options"] = deepcopy(RABBITMQ_TRANSPORT) | conf.get("broker_transport_options", {})
         conf.setdefault("task_default_priority", Priority.NORMAL.on("amqp"))
         if settings.task_default_queue_type != "quorum":  # which knows two priorities and refuses to be given more
             conf.setdefault("task_queue_max_priority", HIGHEST)
     if is_redis(results):
-        conf["result_backend_transport_options"] = RESULT_TRANSPORT | conf.get("result_backend_transport_options", {})
+        said = conf.get("result_backend_transport_options", {})
+        conf["result_backend_transport_options"] = deepcopy(RESULT_TRANSPORT) | said
     if settings.task_queues is not None:
         # The default queue is always read: nobody would find out about messages in a queue that no worker reads.
         default: dict[str, Any] = {settings.task_default_queue: {}} if settings.task_default_queue else {}
@@ -61,9 +63,12 @@ def conf_of(settings: CelerySettings) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Secret | SecretStr):
-        return cast("Secret[Any]", value).get_secret_value()
+        return _plain(cast("Secret[Any]", value).get_secret_value())
     items: Any = value  # a name of its own: isinstance() narrows `value` to a tuple of unknowns
-    return list(items) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return list(items)
+    # What one app does to its tables is no other's business.
+    return deepcopy(items) if isinstance(value, dict) else value
 
 
 def _queue(name: str, said: Any) -> Queue:

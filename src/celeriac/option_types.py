@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Secret, SecretStr
 from celeriac.schedule.coercion import coerce_beat_schedule
 
 __all__ = [
+    "Annotations",
     "BeatSchedule",
     "Count",
     "DeliveryMode",
@@ -26,6 +27,7 @@ __all__ = [
     "Names",
     "Port",
     "Priority",
+    "Protocol",
     "QueueTable",
     "Routes",
     "Seconds",
@@ -123,6 +125,8 @@ Kibibytes = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Priority = Annotated[int, Field(ge=0, le=255)]
+Protocol = Annotated[int, Field(ge=1, le=2)]
+"""The version of Celery's message protocol."""
 DeliveryMode = Literal["transient", "persistent"] | Annotated[int, Field(ge=1, le=2)]
 """1 or ``transient``: kept in memory. 2 or ``persistent``: also written to disk."""
 TimeZoneName = Annotated[str, BeforeValidator(_time_zone)]
@@ -132,6 +136,8 @@ Routes = Annotated[
     dict[str, Any] | list[Any] | tuple[Any, ...] | str | Callable[..., Any], BeforeValidator(_from_lookalike)
 ]
 """A table of routes, a list of routers, or the dotted name of one; see Celery's ``task_routes``."""
+Annotations = Annotated[Any, BeforeValidator(_from_lookalike)]
+"""Attributes by task name, or objects with ``annotate``; see Celery's ``task_annotations``."""
 QueueTable = Annotated[dict[str, Any], BeforeValidator(_queue_table)]
 """Options by queue name: a comma list of names, JSON, or a sequence of kombu's ``Queue``."""
 BeatSchedule = Annotated[dict[str, Any], BeforeValidator(_beat_schedule)]

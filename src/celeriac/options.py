@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, SecretStr
 
 from celeriac.option_types import (
+    Annotations,
     BeatSchedule,
     Count,
     DeliveryMode,
@@ -22,6 +23,7 @@ from celeriac.option_types import (
     Names,
     Port,
     Priority,
+    Protocol,
     QueueTable,
     Routes,
     Seconds,
@@ -35,7 +37,7 @@ from celeriac.option_types import (
 __all__ = ["CeleryOptions", "UnlistedOptions"]
 
 
-class CeleryOptions(BaseModel):
+class CeleryOptions(BaseModel, defer_build=True):
     """The options of ``celery.app.defaults.NAMESPACES``, by their names in ``app.conf``."""
 
     # content and modules
@@ -214,7 +216,7 @@ class CeleryOptions(BaseModel):
     task_acks_on_failure: bool | None = None
     task_acks_on_timeout: bool | None = None
     task_always_eager: bool | None = None
-    task_annotations: Any = None
+    task_annotations: Annotations = None
     task_compression: str | None = None
     task_create_missing_queues: bool | None = None
     task_create_missing_queue_type: str | None = None
@@ -231,7 +233,7 @@ class CeleryOptions(BaseModel):
     task_eager_propagates: bool | None = None
     task_ignore_result: bool | None = None
     task_store_eager_result: bool | None = None
-    task_protocol: Literal[1, 2] | None = None
+    task_protocol: Protocol | None = None
     task_publish_retry: bool | None = None
     task_publish_retry_policy: JsonObject | None = None
     task_queues: QueueTable | None = None
@@ -288,10 +290,9 @@ class CeleryOptions(BaseModel):
     worker_detect_quorum_queues: bool | None = None
 
 
-class UnlistedOptions(BaseModel):
+class UnlistedOptions(BaseModel, defer_build=True):
     """Options that Celery reads and documents, but leaves out of its own table."""
 
     redis_backend_credential_provider: Symbol | None = None
     redis_backend_health_check_interval: Seconds | None = None
     redis_client_name: str | None = None
-    override_backends: JsonObject | None = None

@@ -59,7 +59,7 @@ class CelerySettings(  # pyright: ignore[reportIncompatibleVariableOverride]
         EagerInProduction: ``task_always_eager`` in production.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=False)
 
     # ours
     app_name: str = "main"

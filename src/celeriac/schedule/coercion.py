@@ -86,14 +86,12 @@ def _from_table(table: dict[str, Any]) -> BaseSchedule:
     kind = table.pop("type", None)
     if kind is None:
         kind = "interval" if table and table.keys() <= set(_INTERVAL) else "crontab"
-    known = {"interval": _INTERVAL, "crontab": _CRONTAB}.get(kind)
-    if known is None:
+    if kind not in ("interval", "crontab"):
         raise InvalidSchedule(schedule=text, problem=f"type {kind!r} is neither 'interval' nor 'crontab'")
+    known = _INTERVAL if kind == "interval" else _CRONTAB
     if not table:
         raise InvalidSchedule(schedule=text, problem=f"it names none of {', '.join(known)}")
     for key in table:
         if key not in known:
-            raise InvalidSchedule(
-                schedule=text, problem=f"{key!r} is no part of such a {kind} schedule.{nearest(key, known)}"
-            )
+            raise InvalidSchedule(schedule=text, problem=f"{key!r} is no part of type {kind!r}.{nearest(key, known)}")
     return every(**table) if kind == "interval" else crontab(**table)
