@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from celeriac import CeleryPublisher, create_celery_app
 from tests.kit.service import REGISTRY, Container, Registry
+
+from celeriac import CeleryPublisher, create_celery_app
 
 app = create_celery_app()
 Registry.install(app, Container())

@@ -6,13 +6,15 @@ import asyncio
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import BaseModel, SecretStr
 from typing_extensions import TypedDict
 
@@ -43,6 +45,15 @@ class Address(BaseModel):
 class Parcel:
     weight: float
     to: Address
+
+
+MEETING: list[str] = []
+"""Who came, in this process."""
+
+
+def append(path: Path, line: str) -> None:
+    with path.open("a") as file:
+        file.write(line + "\n")
 
 
 class BrokenError(Exception):
@@ -174,6 +185,41 @@ class TroubleController(TaskController):
         await asyncio.sleep(seconds)
         return key
 
+    @task("unwinds", limits=Limits(soft=1, hard=10))
+    async def unwinds(self, path: Path) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            append(path, "unwound")
+
+    @task("stubborn", limits=Limits(soft=1, hard=2))
+    def stubborn(self) -> None:
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(60)
+        time.sleep(60)
+
+    @task("stall")
+    def stall(self, path: Path) -> str:
+        """Hang the first time, and tell who could be killed for it."""
+        append(path, str(os.getpid()))
+        if len(path.read_text().splitlines()) == 1:
+            time.sleep(60)
+        return f"execution {len(path.read_text().splitlines())}"
+
+    @task("record")
+    def record(self, path: Path, line: str) -> None:
+        append(path, line)
+
+    @task("meet")
+    async def meet(self, guests: int) -> bool:
+        """Whether so many are here at the same time."""
+        MEETING.append(self.context.id)
+        for _ in range(500):
+            if len(MEETING) >= guests:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
     @task("sleep")
     def sleep(self, seconds: float) -> float:
         time.sleep(seconds)
@@ -287,6 +333,11 @@ class Registry(celeriac.TasksRegistry):
     asks_async = TroubleController.asks_async
     slow = TroubleController.slow
     slow_async = TroubleController.slow_async
+    unwinds = TroubleController.unwinds
+    stubborn = TroubleController.stubborn
+    stall = TroubleController.stall
+    record = TroubleController.record
+    meet = TroubleController.meet
     sleep = TroubleController.sleep
     waits_for_another = TroubleController.waits_for_another
     spawns = TroubleController.spawns
@@ -340,5 +391,3 @@ class Container(Scope):
             raise
         else:
             self.log.append("commit")
-
-

@@ -1,0 +1,105 @@
+"""Real servers, real workers: one worker for each pool, for all tests of that pool."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from celery import Celery
+from redis import Redis
+from tests.kit.service import Container, Registry
+
+from celeriac import CeleryAppConfig, CeleryPublisher, create_celery_app
+from celeriac.testing.servers import redis_server
+from celeriac.testing.worker import WorkerProcess
+
+APP = "tests.kit.app"
+POOLS = [pytest.param(pool, marks=pytest.mark.xdist_group(pool)) for pool in ("prefork", "threads", "solo")]
+
+
+def until(happens: Callable[[], Any], *, timeout: float = 20.0) -> Any:
+    """Look until something is true, and give it."""
+    deadline = time.monotonic() + timeout
+    while not (seen := happens()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return seen
+
+
+@dataclass
+class Broker:
+    """A server with everything a test wants from it."""
+
+    url: str
+    app: Celery
+    registry: Registry
+    redis: Redis
+
+
+@contextmanager
+def broker_on(url: str, **options: Any) -> Generator[Broker]:
+    app = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": url, **options}))
+    Registry.install(app, Container())
+    with Redis.from_url(url) as redis:
+        try:
+            yield Broker(url, app, Registry(CeleryPublisher(app)), redis)
+        finally:
+            gc.collect()  # a result that is let go takes leave of the server, which must still be there
+            app.close()
+
+
+@pytest.fixture(scope="session")
+def shared(redis_url: str) -> Generator[Broker]:
+    """The server of the pools' workers."""
+    with broker_on(redis_url) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session", params=POOLS)
+def pool(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def worker(pool: str, shared: Broker) -> Generator[WorkerProcess]:
+    """A worker of this pool, for all of its tests."""
+    shared.redis.flushdb()
+    with WorkerProcess(APP, redis_url=shared.url, pool=pool, concurrency=2) as process:  # type: ignore[arg-type]
+        yield process
+
+
+@pytest.fixture
+def registry(worker: WorkerProcess, shared: Broker) -> Registry:
+    """The registry whose calls this pool's worker runs."""
+    return shared.registry
+
+
+@pytest.fixture(scope="session")
+def _second_url() -> Generator[str]:
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture
+def alone(_second_url: str) -> Generator[Broker]:
+    """An empty server that no worker reads yet."""
+    with Redis.from_url(_second_url) as redis:
+        redis.flushdb()
+    with broker_on(_second_url) as broker:
+        yield broker
+
+
+@pytest.fixture
+def start(alone: Broker) -> Generator[Callable[..., WorkerProcess]]:
+    """Starts workers on ``alone``."""
+    with ExitStack() as stack:
+
+        def _start(app: str = APP, **options: Any) -> WorkerProcess:
+            return stack.enter_context(WorkerProcess(app, redis_url=alone.url, **options))
+
+        yield _start
