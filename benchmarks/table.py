@@ -36,7 +36,8 @@ class Row:
         unit = f" {self.unit}" if self.difference else unit
         spread = f"{min(self.ours):.4g} to {max(self.ours):.4g}"
         figures = f"{median(self.ours):.4g}", f"{median(self.peer):.4g}"
-        return (f"{sign}{self.verdict:.2f}{unit}", self.goal, self.what, *figures, self.unit, f"{len(self.ours)}: {spread}")
+        verdict = f"{sign}{self.verdict:.2f}{unit}"
+        return (verdict, self.goal, self.what, *figures, self.unit, f"{len(self.ours)}: {spread}")
 
 
 _HEAD = ("ours : Celery", "goal", "what", "ours", "Celery", "unit", "runs: ours from to")

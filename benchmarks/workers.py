@@ -30,9 +30,9 @@ class MeasuredWorker:
 
     def __init__(self, app: str, environment: Mapping[str, str], *arguments: str) -> None:
         command = [sys.executable, "-m", "celery", f"--app={app}", "worker", "--loglevel=INFO", *arguments]
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
         started = time.perf_counter()
-        self._process = subprocess.Popen(  # noqa: S603  our own command
+        self._process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
             stdout=self._log,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
@@ -36,4 +35,4 @@ class Scoping(Protocol):
 
 def scopes_of(container: Resolver) -> Callable[[], AbstractContextManager[Resolver]]:
     """What opens a scope: the container's own where it has one, else the container itself stands for it."""
-    return container.scope if isinstance(container, Scoping) else partial(nullcontext, container)
+    return container.scope if isinstance(container, Scoping) else lambda: nullcontext(container)

@@ -1,1 +1,1 @@
-"""Adapters that fulfil the ports of core. They know core and nothing above them."""
+"""What fulfils core's ports: each folder is one kind of outside."""

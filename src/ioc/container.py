@@ -40,13 +40,16 @@ def build_container(settings: Settings | None = None) -> Container:
 def get_container() -> Container:
     """The container of this process, the same for every thread, closed when the process ends.
 
-    It takes no overrides: they would reach whoever else asks.
+    It is warm: what is wrong with a service shows here, and threads find every singleton built. That builds no
+    controller and opens no connection. It takes no overrides: they would reach whoever else asks.
     """
     global _container  # noqa: PLW0603 - one per process is what this function is for
     with _lock:
         if _container is None:
-            _container = build_container()
-            _container.seal()
+            container = build_container()
+            container.warm()
+            container.seal()
+            _container = container
             atexit.register(_container.close)
         return _container
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from celeriac.tasks.execution import register_task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from celery import Celery
 
     from celeriac.injection import Resolver
-    from celeriac.tasks.definition import AnyTaskDefinition
+    from celeriac.tasks.declaration import TaskDeclaration
 
 __all__ = ["TaskController"]
 
@@ -22,20 +22,24 @@ class TaskController:
     only calls tasks never builds one. Construct it yourself in a unit test and call its methods plainly.
     """
 
-    @classmethod
-    def definitions(cls) -> Iterator[AnyTaskDefinition]:
-        """The tasks this controller declares, in the order of their declaration."""
-        from celeriac.tasks.definition import TaskDefinition  # noqa: PLC0415  the two know each other
+    _declared: ClassVar[tuple[TaskDeclaration, ...]] = ()
 
-        return (member for member in vars(cls).values() if isinstance(member, TaskDefinition))
+    @classmethod
+    def declare(cls, task: TaskDeclaration) -> None:
+        """Note a task of this controller; ``@task`` does it."""
+        cls._declared = (*cls.definitions(), task)
+
+    @classmethod
+    def definitions(cls) -> tuple[TaskDeclaration, ...]:
+        """The tasks this controller declares, in the order of their declaration."""
+        own: tuple[TaskDeclaration, ...] = vars(cls).get("_declared", ())  # not those of a base
+        return own
 
     @classmethod
     def register(cls, app: Celery, container: Resolver) -> None:
         """Register this controller's tasks on a Celery app. A registry does it for all of its controllers at once."""
-        from celeriac.tasks.execution import register_task  # noqa: PLC0415  only workers and producers with an app
-
-        for definition in cls.definitions():
-            register_task(app, definition, container)
+        for task in cls.definitions():
+            register_task(app, task, container)
 
     def handle_exception(self, error: Exception) -> object:
         """The one place for what leaves this controller's tasks as an exception.

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
-from functools import cached_property
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from celeriac.exceptions import InvalidTask
 from celeriac.tasks.controller import TaskController
+from celeriac.tasks.declaration import TaskDeclaration
 from celeriac.tasks.policies import Limits, Priority, Retry, TaskPolicy
-from celeriac.tasks.signature import TaskSignature
 
 if TYPE_CHECKING:
-    from celeriac.tasks.handle import TaskHandle
-    from celeriac.tasks.registry import TasksRegistry
+    from collections.abc import Callable, Coroutine
+
+    from celeriac.tasks.handle import HandleProvider, TaskHandle
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,53 +24,24 @@ F_co = TypeVar("F_co", covariant=True)
 __all__ = ["AnyTaskDefinition", "TaskDefinition", "task"]
 
 
-class TaskDefinition(Generic[P, R, F_co]):
-    """One task: its name, its method, its policy.
+class TaskDefinition(TaskDeclaration, Generic[P, R, F_co]):
+    """A task where it is declared.
 
     Read from a class it is itself; from a controller, the plain bound method; from a registry, a
     :class:`~celeriac.tasks.handle.TaskHandle`.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, policy: TaskPolicy) -> None:
-        self.function = function
-        self.name = name
-        self.policy = policy
-        self.controller: type[TaskController] | None = None
-        self.__doc__ = function.__doc__
-
     def __set_name__(self, owner: type[Any], name: str) -> None:
         if self.controller is None and issubclass(owner, TaskController):
             self.controller = owner
-
-    @cached_property
-    def signature(self) -> TaskSignature:
-        """The task's parameters and result, read once."""
-        return TaskSignature(self.name, self.function)
-
-    @property
-    def is_coroutine(self) -> bool:
-        """Whether the method is ``async def``."""
-        return inspect.iscoroutinefunction(self.function)
-
-    @property
-    def origin(self) -> str:
-        """Where the task is declared, for people."""
-        return f"{self.function.__module__}.{self.function.__qualname__}"
-
-    @property
-    def summary(self) -> str:
-        """The first line of the method's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
-
-    def __repr__(self) -> str:
-        return f"<task {self.name!r} of {self.origin}>"
+            owner.declare(self)
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
     @overload
     def __get__(self, instance: TaskController, owner: type[Any]) -> F_co: ...
     @overload
-    def __get__(self, instance: TasksRegistry, owner: type[Any]) -> TaskHandle[P, R]: ...
+    def __get__(self, instance: HandleProvider, owner: type[Any]) -> TaskHandle[P, R]: ...
     def __get__(self, instance: Any, owner: type[Any]) -> Any:
         if instance is None:
             return self

@@ -1,4 +1,4 @@
-"""What stands around a method inside the worker: a scope, validated values, the coroutine's loop, one place for errors."""
+"""What stands around a method inside the worker: scope, validated values, the coroutine's loop, errors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from celeriac.injection import Resolver
-    from celeriac.tasks.controller import TaskController
-    from celeriac.tasks.definition import AnyTaskDefinition
+    from celeriac.tasks.declaration import TaskDeclaration
 
 __all__ = ["Execution", "register_task"]
 
@@ -32,7 +31,7 @@ _NEVER_WORTH_A_RETRY = (CallError, InvalidResult)
 class Execution:
     """How the worker runs one task."""
 
-    def __init__(self, definition: AnyTaskDefinition, controller: type[TaskController], container: Resolver) -> None:
+    def __init__(self, definition: TaskDeclaration, controller: type[Any], container: Resolver) -> None:
         self.definition = definition
         self.controller = controller
         self.scope = scopes_of(container)
@@ -77,20 +76,18 @@ class Execution:
                 outcome = controller.handle_exception(error)
             return signature.dump_result(outcome)
 
-    def _again(
-        self, task: Any, error: Exception | None, countdown: float | None, max_retries: int | None
-    ) -> NoReturn:
+    def _again(self, task: Any, error: Exception | None, countdown: float | None, max_retries: int | None) -> NoReturn:
         """Send the next attempt, or fail with ``error`` where none is left."""
         request = task.request
         if countdown is None and self.retry is not None:
             countdown = self.retry.countdown(request.retries or 0)
         kept: dict[str, Any] = {}
-        if self.definition.signature.secret_arguments:
+        if self.definition.signature.secret_arguments:  # else Celery would show what they hold
             kept = {"argsrepr": request.argsrepr, "kwargsrepr": request.kwargsrepr}
         raise task.retry(exc=error, countdown=countdown, max_retries=max_retries, **kept)
 
 
-def register_task(app: Celery, definition: AnyTaskDefinition, container: Resolver) -> Any:
+def register_task(app: Celery, definition: TaskDeclaration, container: Resolver) -> Any:
     """Register one task on an app as a plain function with the method's true signature, and give Celery's task.
 
     So Celery's own argument check works for those who call it the stock way, and knows nothing of ``self``.
@@ -102,7 +99,7 @@ def register_task(app: Celery, definition: AnyTaskDefinition, container: Resolve
     """
     if definition.controller is None:
         raise UnownedTask(registry=f"app {app.main!r}", task=definition.name)
-    if (known := vars(app)["_tasks"].get(definition.name)) is not None:   # app.tasks would finalize the app
+    if (known := vars(app)["_tasks"].get(definition.name)) is not None:  # app.tasks would finalize the app
         origin = getattr(known, "origin", None) or f"{known.__module__}.{known.__name__}"
         if origin == definition.origin:
             return known
@@ -120,11 +117,12 @@ def register_task(app: Celery, definition: AnyTaskDefinition, container: Resolve
     options = definition.policy.task_options(transport_of(app))
     # Set once the task is bound: Celery warns of a class that brings them along.
     routing = {name: options.pop(name) for name in ("queue", "priority") if name in options}
-    task = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)(run)
+    register: Any = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)
+    task = register(run)
     vars(task).update(routing, origin=definition.origin)
     return task
 
 
-def _celery_signature(definition: AnyTaskDefinition) -> inspect.Signature:
+def _celery_signature(definition: TaskDeclaration) -> inspect.Signature:
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     return inspect.Signature([own, *definition.signature.parameters])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from celeriac.tasks.call import Call, CallOptions
@@ -14,15 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
-    from celeriac.tasks.definition import TaskDefinition
-    from celeriac.tasks.publisher import Publisher
+    from celeriac.tasks.declaration import TaskDeclaration
     from celeriac.tasks.signature import TaskSignature
-    from celeriac.tasks.workflow import Step
+    from celeriac.tasks.workflow import Publisher, Step
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["TaskHandle"]
+__all__ = ["HandleProvider", "TaskHandle"]
 
 _NO_OPTIONS: CallOptions = {}
 
@@ -35,7 +35,7 @@ class TaskHandle(Generic[P, R]):
         BrokerUnavailable: the broker did not take the message within the time budget.
     """
 
-    def __init__(self, definition: TaskDefinition[P, R, Any], publisher: Publisher) -> None:
+    def __init__(self, definition: TaskDeclaration, publisher: Publisher) -> None:
         self.definition = definition
         self.publisher = publisher
         self.name = definition.name
@@ -94,3 +94,11 @@ class TaskHandle(Generic[P, R]):
     def send(self, call: Call) -> TaskResult[R]:
         """Hand a checked call to the publisher."""
         return TaskResult(self.name, self.publisher.publish(call), self.signature.load_result)
+
+
+class HandleProvider(ABC):
+    """What a definition must be read from to become a handle: the base of every registry."""
+
+    @abstractmethod
+    def handle_of(self, definition: TaskDeclaration) -> TaskHandle[..., Any]:
+        """The handle of a task."""

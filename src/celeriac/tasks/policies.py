@@ -171,7 +171,8 @@ class Limits:
     """How long one attempt may take, in seconds.
 
     At ``soft`` the task sees ``SoftTimeLimitExceeded`` and may tidy up; at ``hard`` its process is killed. ``None``
-    leaves it to ``CELERY_TASK_SOFT_TIME_LIMIT`` and ``CELERY_TASK_TIME_LIMIT``. Celery enforces both in the prefork pool only.
+    leaves it to ``CELERY_TASK_SOFT_TIME_LIMIT`` and ``CELERY_TASK_TIME_LIMIT``. Celery enforces both in prefork
+    alone.
     """
 
     soft: float | None = None

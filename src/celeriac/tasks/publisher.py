@@ -1,10 +1,10 @@
-"""The seam between a call and what carries it: Celery here, a recorder or the task itself in tests."""
+"""Sending calls through Celery. Tests send them elsewhere: see ``celeriac.testing``."""
 
 from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from celery import chain, group
 from kombu.exceptions import OperationalError
@@ -23,27 +23,7 @@ if TYPE_CHECKING:
     from celeriac.tasks.call import Call
     from celeriac.tasks.workflow import Step
 
-__all__ = ["CeleryPublisher", "Publisher"]
-
-
-class Publisher(Protocol):
-    """Whatever can take a call."""
-
-    def publish(self, call: Call) -> Any:
-        """Send one call and give Celery's result object, or one that looks like it.
-
-        Raises:
-            BrokerUnavailable: the broker did not take it within the time budget.
-        """
-        ...
-
-    def start(self, step: Step[Any]) -> Any:
-        """Send a workflow and give Celery's result object for its end.
-
-        Raises:
-            BrokerUnavailable: the broker did not take it within the time budget.
-        """
-        ...
+__all__ = ["CeleryPublisher"]
 
 
 class CeleryPublisher:
@@ -54,7 +34,7 @@ class CeleryPublisher:
         self.transport = transport_of(app)
 
     def publish(self, call: Call) -> Any:
-        """See :meth:`Publisher.publish`."""
+        """See :meth:`celeriac.tasks.workflow.Publisher.publish`."""
         options = self._options(call)
         task = self.app.tasks[call.task]
         if self.app.conf.task_always_eager:
@@ -64,7 +44,7 @@ class CeleryPublisher:
             return self.app.send_task(call.task, call.args, call.kwargs, **options)
 
     def start(self, step: Step[Any]) -> Any:
-        """See :meth:`Publisher.start`."""
+        """See :meth:`celeriac.tasks.workflow.Publisher.start`."""
         signature = self.signature(step)
         if self.app.conf.task_always_eager:
             return signature.apply()

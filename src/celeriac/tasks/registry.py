@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
 
 from celeriac.exceptions import DuplicateTask, InvalidTask, UnknownTask, UnownedTask, nearest
 from celeriac.tasks.definition import TaskDefinition
-from celeriac.tasks.handle import TaskHandle
+from celeriac.tasks.execution import register_task
+from celeriac.tasks.handle import HandleProvider, TaskHandle
 from celeriac.tasks.queues import declare_queues
 
 if TYPE_CHECKING:
@@ -15,16 +18,14 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from celeriac.injection import Resolver
+    from celeriac.tasks.declaration import TaskDeclaration
     from celeriac.tasks.definition import AnyTaskDefinition
-    from celeriac.tasks.publisher import Publisher
-
-P = ParamSpec("P")
-R = TypeVar("R")
+    from celeriac.tasks.workflow import Publisher
 
 __all__ = ["TasksRegistry"]
 
 
-class TasksRegistry:
+class TasksRegistry(HandleProvider):
     """Base of a service's registry: one line per task.
 
     ::
@@ -50,7 +51,8 @@ class TasksRegistry:
             if definition.controller is None:
                 raise UnownedTask(registry=cls.__name__, task=definition.name)
             if hasattr(TasksRegistry, line):
-                raise InvalidTask(task=definition.name, problem=f"{line!r} is a method of every registry; name the line otherwise")
+                problem = f"{line!r} is a method of every registry; name the line otherwise"
+                raise InvalidTask(task=definition.name, problem=problem)
             table[line] = definition
         owners: dict[str, AnyTaskDefinition] = {}
         for definition in table.values():
@@ -77,15 +79,14 @@ class TasksRegistry:
             InvalidTask: an annotation of a task cannot be resolved or carried as JSON.
             DuplicateTask: the app already has another task of the name.
         """
-        from celeriac.tasks.execution import register_task  # noqa: PLC0415  a registry can be declared without Celery's task machinery
-
         for definition in cls._definitions.values():
             register_task(app, definition, container)
         declare_queues(app, [each.policy.queue for each in cls._definitions.values() if each.policy.queue])
 
-    def handle_of(self, definition: TaskDefinition[P, R, Any]) -> TaskHandle[P, R]:
-        """The handle of one of this registry's tasks; the same object each time."""
-        handle = TaskHandle(definition, self._publisher)
+    @override
+    def handle_of(self, definition: TaskDeclaration) -> TaskHandle[..., Any]:
+        """The handle of one of this registry's tasks; its line gives the same object each time."""
+        handle: TaskHandle[..., Any] = TaskHandle(definition, self._publisher)
         for line, known in self._definitions.items():
             if known is definition:
                 self.__dict__[line] = handle  # the next look-up finds it without asking the descriptor

@@ -90,7 +90,7 @@ class TaskResult(Generic[R_co]):
             plain = self.raw.get(timeout=timeout)
         return self._load(plain)
 
-    async def aget(self, timeout: float | None = None) -> R_co:
+    async def aget(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109  reads like get(), and ends nothing
         """The same for coroutines: the event loop goes on while the task runs.
 
         Raises:
@@ -123,7 +123,7 @@ class TaskResult(Generic[R_co]):
 
     @property
     def state(self) -> TaskState:
-        """The task's state now. An id that nobody knows is ``PENDING``; of a group, the state that most needs a look."""
+        """The state now. An id that nobody knows is ``PENDING``; of a group, the state that most needs a look."""
         with self._translated(None):
             return TaskState(self._state_name())
 

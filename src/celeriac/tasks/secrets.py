@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args, get_type_hints, is_typeddict
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from typing_extensions import is_typeddict
 
 __all__ = ["carries_secret", "reveal"]
 

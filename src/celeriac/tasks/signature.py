@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import cached_property, partial
 from inspect import Parameter
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from celery.utils.saferepr import saferepr
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from typing_extensions import is_typeddict
 
 from celeriac.exceptions import InvalidArguments, InvalidResult, InvalidTask
 from celeriac.tasks.secrets import carries_secret, reveal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["TaskSignature"]
 
@@ -154,7 +158,8 @@ class TaskSignature:
         except ValidationError as error:
             raise self._refused(_problems(error)) from None
         except (PydanticSerializationError, ValueError) as error:
-            raise self._refused(f"a value cannot be carried as JSON: {error}") from None
+            problem = f"a value cannot be carried as JSON: {error}"
+            raise self._refused(problem) from None
         return self._as_called(len(args), plain, kwargs)
 
     def _plain(self, model: type[BaseModel], values: Any, fields: set[str]) -> dict[str, Any]:
@@ -238,7 +243,8 @@ class TaskSignature:
         except ValidationError as error:
             raise self._strange(_problems(error)) from None
         except (PydanticSerializationError, ValueError) as error:
-            raise self._strange(f"it cannot be carried as JSON: {error}") from None
+            problem = f"it cannot be carried as JSON: {error}"
+            raise self._strange(problem) from None
 
     def load_result(self, plain: Any) -> Any:
         """The declared type again, from what the result backend holds.
@@ -260,10 +266,8 @@ class TaskSignature:
 
 def _adapter_config(annotation: Any) -> ConfigDict | None:
     """Bytes as base64, where the type has no configuration of its own (then pydantic refuses another)."""
-    owns = isinstance(annotation, type) and (
-        issubclass(annotation, BaseModel) or hasattr(annotation, "__dataclass_fields__") or hasattr(annotation, "__total__")
-    )
-    return None if owns else _CONFIG
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return None if is_model or is_dataclass(annotation) or is_typeddict(annotation) else _CONFIG
 
 
 def _proper_json(plain: T) -> T:
@@ -272,5 +276,3 @@ def _proper_json(plain: T) -> T:
     if any(word in written for word in _NOT_JSON):
         json.dumps(plain, allow_nan=False)
     return plain
-
-

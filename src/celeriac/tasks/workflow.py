@@ -13,7 +13,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from typing_extensions import override
 
 from celeriac.tasks.call import Call, CallOptions
 from celeriac.tasks.guard import refuse_inside_loop
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from celeriac.tasks.handle import TaskHandle
-    from celeriac.tasks.publisher import Publisher
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -33,7 +34,27 @@ R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
 
-__all__ = ["CallStep", "ChainStep", "GroupStep", "Step", "chunked", "gather"]
+__all__ = ["CallStep", "ChainStep", "GroupStep", "Publisher", "Step", "chunked", "gather"]
+
+
+class Publisher(Protocol):
+    """Whatever can take a call: Celery, a recorder, or the task itself, run in place."""
+
+    def publish(self, call: Call) -> Any:
+        """Send one call and give Celery's result object, or one that looks like it.
+
+        Raises:
+            BrokerUnavailable: the broker did not take it within the time budget.
+        """
+        ...
+
+    def start(self, step: Step[Any]) -> Any:
+        """Send a workflow and give Celery's result object for its end.
+
+        Raises:
+            BrokerUnavailable: the broker did not take it within the time budget.
+        """
+        ...
 
 
 class Step(ABC, Generic[R]):
@@ -59,11 +80,9 @@ class Step(ABC, Generic[R]):
 
     @abstractmethod
     def set(self, **options: Unpack[CallOptions]) -> Self:
-        """The same step with options, such as ``countdown=5``; of a chain they hold for the first call, of a group for all."""
+        """The same step with options, such as ``countdown=5``: of a chain for its first call, of a group for all."""
 
-    def then(
-        self, task: TaskHandle[Concatenate[R, Q], S], /, *args: Q.args, **kwargs: Q.kwargs
-    ) -> Step[S]:
+    def then(self, task: TaskHandle[Concatenate[R, Q], S], /, *args: Q.args, **kwargs: Q.kwargs) -> Step[S]:
         """This step, and then ``task`` with this step's result as its first argument.
 
         Raises:
@@ -105,20 +124,25 @@ class CallStep(Step[R]):
         self.call = call
 
     @property
+    @override
     def name(self) -> str:
         return self.handle.name
 
     @property
+    @override
     def publisher(self) -> Publisher:
         return self.handle.publisher
 
+    @override
     def load(self, plain: Any) -> R:
         return cast("R", self.handle.signature.load_result(plain))
 
+    @override
     def set(self, **options: Unpack[CallOptions]) -> CallStep[R]:
         merged = cast("CallOptions", {**self.call.options, **options})
         return CallStep(self.handle, replace(self.call, options=merged))
 
+    @override
     def _start(self) -> TaskResult[R]:
         return self.handle.send(self.call)
 
@@ -130,20 +154,25 @@ class ChainStep(Step[R]):
         self.steps = steps
 
     @property
+    @override
     def name(self) -> str:
         return " | ".join(step.name for step in self.steps)
 
     @property
+    @override
     def publisher(self) -> Publisher:
         return self.steps[0].publisher
 
+    @override
     def load(self, plain: Any) -> R:
         return cast("R", self.steps[-1].load(plain))
 
+    @override
     def set(self, **options: Unpack[CallOptions]) -> ChainStep[R]:
         first, *others = self.steps
         return ChainStep((first.set(**options), *others))
 
+    @override
     def sequence(self) -> tuple[Step[Any], ...]:
         return self.steps
 
@@ -155,16 +184,20 @@ class GroupStep(Step[list[T]]):
         self.steps = steps
 
     @property
+    @override
     def name(self) -> str:
         return "group(" + ", ".join(dict.fromkeys(step.name for step in self.steps)) + ")"
 
     @property
+    @override
     def publisher(self) -> Publisher:
         return self.steps[0].publisher
 
+    @override
     def load(self, plain: Any) -> list[T]:
         return [step.load(each) for step, each in zip(self.steps, plain, strict=True)]
 
+    @override
     def set(self, **options: Unpack[CallOptions]) -> GroupStep[T]:
         return GroupStep(tuple(step.set(**options) for step in self.steps))
 

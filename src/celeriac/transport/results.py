@@ -10,7 +10,9 @@ __all__ = ["LazyRedisBackend", "LazySentinelBackend"]
 
 
 class _SubscribesWhenAwaited:
-    """Celery subscribes to every result as its task is sent, in case somebody waits for it: a second round trip, on a
+    """Leaves a result alone until it is asked for.
+
+    Celery subscribes to every result as its task is sent, in case somebody waits for it: a second round trip, on a
     second connection, and a publish that fails because results are out of reach. ``get()`` subscribes too, and then
     reads what was stored before, so nothing is missed.
     """

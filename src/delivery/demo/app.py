@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from celeriac import TaskResult, TaskState, chunked, gather
 from celeriac.exceptions import InvalidArguments
+from core.data.ports import TableReader
 from delivery.tasks.registry import TasksRegistry
 from ioc.container import get_container
 
@@ -46,9 +48,8 @@ def refuse(registry: TasksRegistry) -> None:
 
 def follow_progress(registry: TasksRegistry) -> None:
     """A long task says how far it is."""
-    with ORDERS.open(newline="", encoding="utf-8") as file:
-        orders = list(csv.DictReader(file))
-    result = registry.process_data.delay(list(orders))
+    orders: list[JsonValue] = [{**row} for row in get_container().resolve(TableReader).read(ORDERS)]
+    result = registry.process_data.delay(orders)
     shown = -1
     while not result.ready():
         progress = result.progress

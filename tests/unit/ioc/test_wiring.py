@@ -223,6 +223,7 @@ def test_the_process_has_one_container_for_all_threads_and_takes_no_override(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ioc.container._container", None)
+    monkeypatch.setenv("REDIS_URL", "redis://localhost:1/0")
     barrier = threading.Barrier(8)
 
     def ask(_: int) -> Container:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-
-
-from pydantic import JsonValue  # noqa: TC002  read at run time, like the next lines
+from pydantic import JsonValue
 from typing_extensions import TypedDict
 
 from celeriac import TaskContext, TaskController, task
-from core.data.service import DataService  # noqa: TC001
+from core.data.service import DataService
 
 __all__ = ["DataTaskController", "ProcessedData"]
 

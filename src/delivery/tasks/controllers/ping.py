@@ -7,7 +7,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from celeriac import TaskController, task
-from core.health.service import HealthService  # noqa: TC001  the container reads the constructor's annotations
+from core.health.service import HealthService
 
 __all__ = ["PingResult", "PingTaskController"]
 
