@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def test_compose_hands_the_log_level_and_format_on(program, name):
     assert "--loglevel=WARNING" in argv(service["command"])
     assert service["environment"]["LOGGING_LEVEL"] == "WARNING"
     assert service["environment"]["LOGGING_FORMAT"] == "console"
+
+
+def test_the_page_on_containers_shows_how_to_open_what_is_closed(program, tmp_path):
+    page = (ROOT / "docs/how-to/containers.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r'^```yaml title="docker-compose.override.yml"\n(.+?)^```', page, re.MULTILINE | re.DOTALL)
+    override = tmp_path / "docker-compose.override.yml"
+    override.write_text(shown, encoding="utf-8")
+    config = Project(program, overrides=[override]).config()
+    assert set(config["services"]["celery-worker"]["networks"]) == {"tasks", "outside"}
+    assert set(config["services"]["redis"]["networks"]) == {"tasks", "outside"}
+    assert set(config["services"]["celery-beat"]["networks"]) == {"tasks"}
+    assert not (config["networks"]["outside"] or {}).get("internal", False)
 
 
 def test_compose_refuses_to_start_without_a_password(program):
