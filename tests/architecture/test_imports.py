@@ -1,91 +1,80 @@
+"""What an import brings along, seen from a fresh interpreter."""
+
 from __future__ import annotations
 
-import ast
+import json
 import os
-import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
+import celeriac
+
 ROOT = Path(__file__).parents[2]
-CONFIGURATIONS = ("pyproject.toml", "tests/architecture/cycles.toml")
-
-MANDATED = {
-    "celery": "celery",
-    "redis": "redis",
-    "punq": "punq",
-    "pydantic-settings": "pydantic_settings",
-    "structlog": "structlog",
-    "opentelemetry-sdk": "opentelemetry",
-    "pytest": "pytest",
-    "testcontainers": "testcontainers",
-}
-
-# File, the import that it gets, and the rule that must notice.
-VIOLATIONS = [
-    ("celeriac/app.py", "import core.health", "1."),
-    ("core/health/service.py", "import celery", "2. core is plain Python"),
-    ("core/health/service.py", "import celeriac", "2. core is plain Python"),
-    ("core/health/service.py", "import core.data.service", "2. a domain of core"),
-    ("infrastructure/__init__.py", "import delivery.tasks.registry", "3. infrastructure"),
-    ("delivery/tasks/registry.py", "import infrastructure", "3. delivery"),
-    ("delivery/demo/app.py", "import delivery.tasks.controllers.ping", "4."),
-    ("delivery/tasks/registry.py", "import ioc", "5. only the entry points"),
-    ("celeriac/exceptions.py", "import celeriac.settings", "5. no cycles"),
-]
+EXTRAS = {"structlog", "opentelemetry", "punq", "typer", "rich", "watchfiles", "pytest", "testcontainers"}
+SERVICE = {"core", "infrastructure", "delivery", "ioc"}
 
 
-def lint(source: Path, configuration: str) -> subprocess.CompletedProcess[str]:
-    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
-    return subprocess.run(
-        [sys.executable, "-c", program, "--config", configuration, "--no-cache"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(source)},
-        capture_output=True,
-        text=True,
-        check=False,
+def brought_by(statement: str) -> set[str]:
+    """The top-level modules that a statement imports, directly or not."""
+    show = "print(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+    program = f"import sys, json; {statement}; {show}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    return set(json.loads(run.stdout))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import celeriac",
+        "import celeriac.tasks",
+        "from celeriac import create_celery_app; create_celery_app()",
+        "import celeriac.schedule",
+        "import celeriac.reference",
+    ],
+)
+def test_the_kits_heart_needs_no_extra_and_no_service(statement):
+    assert brought_by(statement) & (EXTRAS | SERVICE) == set()
+
+
+@pytest.mark.proves("M-1")
+def test_core_brings_nothing_that_it_must_not_know():
+    statement = "import core.health.service, core.data.service"
+    assert brought_by(statement) & {"celery", "kombu", "redis", "punq", "celeriac", "fastapi", "sqlalchemy"} == set()
+
+
+def test_importing_opens_nothing_and_makes_no_app_current():
+    program = "import celeriac, threading, celery._state as s; print(threading.active_count(), s.default_app)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["1", "None"]
+
+
+@pytest.mark.proves("S000-7")
+def test_the_factory_has_no_global_side_effects():
+    program = (
+        "import celery._state as s; from celeriac import create_celery_app;"
+        "one, two = create_celery_app(), create_celery_app();"
+        "print(one is two, s.default_app, s._tls.current_app, one._pool)"
     )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "None", "None", "None"]
 
 
-@pytest.mark.proves("M-1")
-@pytest.mark.parametrize("configuration", CONFIGURATIONS)
-def test_every_import_keeps_the_rules(configuration):
-    linted = lint(ROOT / "src", configuration)
-    assert linted.returncode == 0, linted.stdout
+def test_the_public_names_are_those_that_are_there():
+    there = {
+        name
+        for name, value in vars(celeriac).items()
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("celeriac.")
+    }
+    assert set(celeriac.__all__) == there
+    assert sorted(celeriac.__all__) == list(celeriac.__all__)
 
 
-@pytest.mark.proves("M-1")
-@pytest.mark.parametrize(("file", "line", "rule"), VIOLATIONS)
-def test_an_import_against_a_rule_is_noticed(tmp_path, file, line, rule):
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    source = tmp_path / "src" / file
-    source.write_text(f"{source.read_text()}\n{line}\n")
-    configuration = CONFIGURATIONS[1] if rule == "5. no cycles" else CONFIGURATIONS[0]
-    linted = lint(tmp_path / "src", configuration)
-    broken = [said for said in linted.stdout.splitlines() if "BROKEN" in said]
-    assert linted.returncode != 0
-    assert any(said.startswith(rule) for said in broken), linted.stdout
-
-
-@pytest.mark.proves("M-2")
-@pytest.mark.parametrize(("package", "module"), MANDATED.items())
-def test_a_mandated_package_is_declared_and_used(package, module):
-    text = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    groups = [text["project"]["dependencies"], *text["dependency-groups"].values()]
-    declared = {str(entry).split("[")[0].split("~")[0].split(">")[0] for group in groups for entry in group}
-    assert package in declared
-    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
-    assert any(module in imported(file) for file in files)
-
-
-def imported(file: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
-    return names
+def test_every_public_name_says_what_it_is():
+    undocumented = [name for name in celeriac.__all__ if not (getattr(celeriac, name).__doc__ or "").strip()]
+    assert undocumented == []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_type
 from uuid import UUID
 
 from pydantic import BaseModel, SecretStr
-from typing_extensions import TypedDict, assert_type
+from typing_extensions import TypedDict
 
 import celeriac
 from celeriac import (

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.typing.right_calls import Tasks, registry, token
+
 from celeriac import CeleryPublisher, Priority, TaskController, chunked, create_celery_app, entry, every, gather, task
 from delivery.tasks.registry import TasksRegistry
-from tests.typing.right_calls import Tasks, registry, token
 
 if TYPE_CHECKING:
     from celeriac import TaskContext

@@ -1,0 +1,59 @@
+"""Who may import whom: the contracts of pyproject.toml and of cycles.toml, and that they can fail at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = {
+    "pyproject.toml": ["kit", "core", "core-domains", "infrastructure", "delivery", "deliveries", "entry-points"],
+    "tests/architecture/cycles.toml": ["cycles"],
+}
+
+
+def lint_imports(root: Path, config: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("lint-imports")
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    command = [str(program), "--no-cache", "--config", str(ROOT / config)]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.proves("M-1")
+@pytest.mark.parametrize("config", CONTRACTS)
+def test_the_import_contracts_hold(config):
+    ended = lint_imports(ROOT, config)
+    assert ended.returncode == 0, ended.stdout
+    assert "0 broken" in ended.stdout
+
+
+@pytest.mark.proves("M-1")
+@pytest.mark.parametrize("config", CONTRACTS)
+def test_every_contract_of_the_design_is_among_them(config):
+    text = (ROOT / config).read_text()
+    assert [name for name in CONTRACTS[config] if f'id = "{name}"' not in text] == []
+
+
+FORBIDDEN = {
+    "The kit knows no service": ("celeriac/address.py", "import core.health.service"),
+    "core is plain Python": ("core/health/service.py", "import celery"),
+    "never on infrastructure": ("delivery/tasks/controllers/ping.py", "import infrastructure"),
+    "only the entry points import ioc": ("delivery/tasks/registry.py", "import ioc.container"),
+}
+
+
+@pytest.mark.proves("M-1")
+def test_a_forbidden_import_breaks_its_contract(tmp_path):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for file, line in FORBIDDEN.values():
+        broken = tmp_path / "src" / file
+        broken.write_text(f"{broken.read_text()}\n{line}\n")
+    ended = lint_imports(tmp_path, "pyproject.toml")
+    assert ended.returncode == 1, ended.stderr
+    verdicts = [line for line in ended.stdout.splitlines() if " BROKEN" in line]
+    assert [rule for rule in FORBIDDEN if not any(rule in verdict for verdict in verdicts)] == []
