@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,10 @@ CONTRACTS = {
 
 
 def lint_imports(root: Path, config: str) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("lint-imports")
-    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
-    command = [str(program), "--no-cache", "--config", str(ROOT / config)]
+    # -S: no .pth file may bring the installed project beside the copy that is judged.
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-S", "-c", program, "--no-cache", "--config", str(ROOT / config)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), *site.getsitepackages()])}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
