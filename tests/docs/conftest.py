@@ -10,7 +10,6 @@ import pytest
 import structlog
 from billiard.util import get_logger as get_billiard_logger
 from celery import signals
-
 from tests.docs.blocks import ROOT
 
 

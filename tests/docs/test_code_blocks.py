@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.docs.blocks import PAGES, blocks, name_of, run_python
 
 import ioc.container
 from celeriac.testing.worker import WorkerProcess
-from tests.docs.blocks import PAGES, blocks, name_of, run_python
 
 TUTORIAL = "docs/tutorials/first-celery-task.md"
 WITH_PYTHON = [

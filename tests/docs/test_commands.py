@@ -10,10 +10,12 @@ import click
 import pytest
 from celery.bin.base import CLIContext
 from celery.bin.celery import celery as celery_command
+from tests.docs.blocks import PAGES, ROOT, blocks, name_of
+from typer.testing import CliRunner
 
 from celeriac import CelerySettings, create_celery_app
+from celeriac.cli.dev import commands as celeriac_commands
 from celeriac.variables import variables_of
-from tests.docs.blocks import PAGES, ROOT, blocks, name_of
 
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 VARIABLES = {variable for setting in CelerySettings.model_fields for variable in variables_of(setting)} | {
@@ -56,6 +58,9 @@ def test_a_command_exists(place: str, words: list[str]):
             assert not unknown, f"no such target: {unknown}"
         case ["celery" | ".venv/bin/celery", *arguments]:
             parse_celery(arguments)
+        case ["celeriac", *arguments]:
+            # Asked for help at the end, it reads the whole line and runs nothing.
+            assert CliRunner().invoke(celeriac_commands, [*arguments, "--help"]).exit_code == 0
         case ["export", *variables]:
             assert {each.partition("=")[0] for each in variables} <= VARIABLES
         case [program, *_]:

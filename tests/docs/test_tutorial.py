@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.docs.blocks import ROOT, Block, blocks
 
 from celeriac.testing.worker import WorkerProcess
-from tests.docs.blocks import ROOT, Block, blocks
 
 TUTORIAL = ROOT / "docs/tutorials/first-celery-task.md"
 TESTING = ROOT / "docs/testing/celery-tests.md"

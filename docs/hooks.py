@@ -1,0 +1,78 @@
+"""What the site shows of the code, made when the site is built.
+
+A page asks for a part with a comment: ``<!-- generated: tasks -->``. An unknown part fails the build.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[1]
+# The service is no installed package: it is found where its sources are.
+sys.path.insert(0, str(ROOT / "src"))
+
+_PART = re.compile(r"<!-- generated: ([a-z-]+) -->")
+_BRANCH = re.compile(r"(?<=\w) {2,}(?=\w)")
+_TARGET = re.compile(r"^(##@ (?P<section>.*)|(?P<target>[a-z][a-z-]*):.*?## (?P<purpose>.*))$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put each part that the page asks for in its place."""
+    return _PART.sub(lambda found: PARTS[found.group(1)](), markdown)
+
+
+def tasks() -> str:
+    """The service's tasks."""
+    from celeriac.tasks.reference import tasks_table  # noqa: PLC0415  found by the path that is set above
+    from delivery.tasks.registry import TasksRegistry  # noqa: PLC0415  found by the path that is set above
+
+    return tasks_table(TasksRegistry)
+
+
+def settings() -> str:
+    """Every setting, with its variables and its default."""
+    from celeriac.reference import settings_table  # noqa: PLC0415  found by the path that is set above
+
+    return settings_table()
+
+
+def error_tree() -> str:
+    """The drawing at the top of ``celeriac/exceptions.py``."""
+    from celeriac import exceptions  # noqa: PLC0415  found by the path that is set above
+
+    _, _, drawing = (exceptions.__doc__ or "").partition("::\n\n")
+    pairs = [_BRANCH.split(line.removeprefix("    "), maxsplit=1) for line in drawing.partition("\n\n")[0].splitlines()]
+    width = max(len(name) for name, *_ in pairs)
+    lines = [f"{name:<{width}}  {''.join(meaning)}".rstrip() for name, *meaning in pairs]
+    return "\n".join(["```text", *lines, "```"])
+
+
+def make_targets() -> str:
+    """The targets of the Makefile, by its own sections and in its own words."""
+    lines: list[str] = []
+    for found in _TARGET.finditer((ROOT / "Makefile").read_text(encoding="utf-8")):
+        if found["section"]:
+            lines += ["", f"**{found['section']}**", "", "| Command | Does |", "| --- | --- |"]
+        else:
+            lines.append(f"| `make {found['target']}` | {found['purpose'].replace('|', '&#124;')} |")
+    return "\n".join(lines)
+
+
+def changelog() -> str:
+    """The change log at the root of the repository, under the page's own title."""
+    return (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("\n")[2]
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "changelog": changelog,
+    "error-tree": error_tree,
+    "make-targets": make_targets,
+    "settings": settings,
+    "tasks": tasks,
+}
