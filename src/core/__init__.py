@@ -1,0 +1,1 @@
+"""The service itself: use cases and the ports they need. Plain Python."""
