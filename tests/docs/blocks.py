@@ -72,7 +72,7 @@ class _Python:
 
 
 def run_python(page: Path) -> int:
-    """Run the ``python`` blocks of a page, one after the other, as the program ``__main__``. Returns how many there were.
+    """Run the ``python`` blocks of a page in their order, as the program ``__main__``. Returns how many there were.
 
     Raises:
         SybilFailure: a session printed something else than the page shows.
