@@ -80,17 +80,18 @@ def registry(worker: WorkerProcess, shared: Broker) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def _second_url() -> Generator[str]:
+def second_url() -> Generator[str]:
+    """A server that no pool's worker reads."""
     with redis_server() as url:
         yield url
 
 
 @pytest.fixture
-def alone(_second_url: str) -> Generator[Broker]:
+def alone(second_url: str) -> Generator[Broker]:
     """An empty server that no worker reads yet."""
-    with Redis.from_url(_second_url) as redis:
+    with Redis.from_url(second_url) as redis:
         redis.flushdb()
-    with broker_on(_second_url) as broker:
+    with broker_on(second_url) as broker:
         yield broker
 
 

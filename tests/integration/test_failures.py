@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
@@ -11,8 +12,13 @@ from tests.kit.service import BetterError, BrokenError
 
 from celeriac import TaskState
 from celeriac.exceptions import ResultTimeout, TaskRevoked
+from celeriac.testing.worker import WorkerProcess
 
 WAIT = 20
+
+
+def in_log(worker: WorkerProcess, line: re.Pattern[str]) -> re.Match[str] | None:
+    return line.search(worker.log)
 
 
 @pytest.mark.proves("S000-31")
@@ -63,7 +69,7 @@ def test_waits_between_attempts_are_what_the_policy_says(registry, shared, worke
     for retries, wait in enumerate(waits):
         attempt = shared.app.tasks[name].apply_async((), retries=retries)
         line = re.compile(rf"{re.escape(name)}\[{attempt.id}\] retry: Retry in (\S+)s")
-        found = until(lambda line=line: line.search(worker.log))
+        found = until(partial(in_log, worker, line))
         assert float(found.group(1)) == wait
         attempt.revoke()
 

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from tests.integration.conftest import APP, broker_on, until
 from tests.kit.service import Registry
 
-from celeriac import CeleryPublisher, Priority
+from celeriac import CeleryPublisher, Priority, TaskResult
 from celeriac.testing.worker import WorkerProcess
 
 pytestmark = pytest.mark.xdist_group("queues")
@@ -19,13 +20,13 @@ WAIT = 20
 URGENCY = [Priority.LOW, Priority.NORMAL, None, Priority.HIGH, Priority.CRITICAL]
 
 
-def publish_least_urgent_first(registry: Registry, path) -> list:
-    results = []
-    for priority in URGENCY:
-        options = {} if priority is None else {"priority": priority}
-        line = "unsaid" if priority is None else priority.name
-        results.append(registry.record.apply_async((path, line), **options))
-    return results
+def publish_least_urgent_first(registry: Registry, path: Path) -> list[TaskResult[None]]:
+    return [
+        registry.record.delay(path, "unsaid")
+        if priority is None
+        else registry.record.s(path, priority.name).set(priority=priority).delay()
+        for priority in URGENCY
+    ]
 
 
 EXPECTED = ["CRITICAL", "HIGH", "NORMAL", "unsaid", "LOW"]

@@ -22,7 +22,7 @@ import celeriac
 from celeriac import Limits, Priority, Retry, TaskContext, TaskController, exponential, linear, task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class ValuesController(TaskController):
         raise BrokenError(len(password.get_secret_value()))
 
     @task("several")
-    def several(self, *numbers: int, **names: str) -> dict[str, Any]:
+    def several(self, /, *numbers: int, **names: str) -> dict[str, Any]:
         return {"numbers": sum(numbers), "names": names}
 
     @task("anything")
@@ -371,7 +371,7 @@ class Scope:
         if service is ValuesController:
             return service(Clock())  # type: ignore[call-arg]
         if issubclass(service, (TroubleController, StoryController)):
-            return service(TaskContext.current())  # type: ignore[return-value]
+            return service(TaskContext.current())
         return service()
 
 
@@ -382,7 +382,7 @@ class Container(Scope):
         super().__init__([])
 
     @contextmanager
-    def scope(self) -> Iterator[Scope]:
+    def scope(self) -> Generator[Scope]:
         self.log.append("open")
         try:
             yield Scope(self.log)

@@ -15,6 +15,5 @@ async def _adelay(registry: Registry) -> None:
 
 
 _registry = REGISTRY["registry"]
-for _ in range(3):
-    _ = _registry.ping.delay().state
+_states = [_registry.ping.delay().state for _ in range(3)]
 run_coroutine(_adelay(_registry))

@@ -36,14 +36,14 @@ def run(*command: str, cwd: Path = ROOT) -> str:
 
 
 @pytest.mark.proves("S003-16")
-def test_mypy_refuses_every_marked_line_and_no_other(marked, unmarked):
+def test_mypy_refuses_every_marked_line_and_no_other(marked: set[int], unmarked: Path) -> None:
     output = run("mypy", "--strict", "--no-error-summary", str(unmarked))
     refused = {int(line) for line in re.findall(rf"{WRONG.stem}\.py:(\d+): error", output)}
     assert refused == marked, output
 
 
 @pytest.mark.proves("S003-16")
-def test_pyright_refuses_every_marked_line_and_no_other(marked, unmarked):
+def test_pyright_refuses_every_marked_line_and_no_other(marked: set[int], unmarked: Path) -> None:
     settings = {
         "include": [unmarked.name],
         "extraPaths": [str(ROOT / "src"), str(ROOT)],
@@ -68,5 +68,5 @@ def test_pyright_refuses_every_marked_line_and_no_other(marked, unmarked):
 
 
 @pytest.mark.proves("S003-16")
-def test_the_call_that_everybody_names_first_is_among_them():
+def test_the_call_that_everybody_names_first_is_among_them() -> None:
     assert 'registry.add.delay("x")  # type: ignore[arg-type]' in WRONG.read_text()

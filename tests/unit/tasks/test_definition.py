@@ -6,7 +6,7 @@ from types import MethodType
 import pytest
 from tests.kit.service import Clock, Registry, TroubleController, ValuesController
 
-from celeriac import Retry, TaskController, TaskDefinition, TaskHandle, task
+from celeriac import Retry, TaskDefinition, TaskHandle, task
 from celeriac.exceptions import InvalidTask
 from celeriac.testing.recording import RecordingPublisher
 
@@ -62,10 +62,7 @@ def test_a_task_declares_its_retries_and_its_queue():
 @pytest.mark.parametrize("name", ["", " ping", "ping "])
 def test_a_name_is_a_text_without_spaces_around_it(name):
     with pytest.raises(InvalidTask) as refused:
-
-        class Controller(TaskController):
-            @task(name)
-            def method(self) -> None: ...
+        task(name)(ValuesController.add.function)
 
     assert str(refused.value) == f"task {name!r} cannot be declared: a name is a text without spaces around it"
 

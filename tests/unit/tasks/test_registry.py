@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from celery import Celery
 from tests.kit.service import Container, Registry, ValuesController
@@ -9,6 +11,10 @@ from celeriac import TaskController, create_celery_app, task
 from celeriac.app import CeleryAppConfig
 from celeriac.exceptions import DuplicateTask, InvalidTask, UnknownTask, UnownedTask
 from celeriac.testing.recording import RecordingPublisher
+
+
+def declare(**lines: Any) -> type[celeriac.TasksRegistry]:
+    return type("Tasks", (celeriac.TasksRegistry,), lines)
 
 
 def an_app(**options) -> Celery:
@@ -39,10 +45,7 @@ def test_two_tasks_of_one_name_are_refused_when_the_registry_is_declared():
         def answer(self) -> None: ...
 
     with pytest.raises(DuplicateTask) as refused:
-
-        class Both(celeriac.TasksRegistry):
-            ping = ValuesController.ping
-            answer = Other.answer
+        declare(ping=ValuesController.ping, answer=Other.answer)
 
     assert str(refused.value) == (
         "two tasks are named 'ping': tests.kit.service.ValuesController.ping and "
@@ -93,9 +96,7 @@ def test_a_task_that_no_controller_owns_is_refused():
     def loose(self) -> None: ...
 
     with pytest.raises(UnownedTask) as refused:
-
-        class Tasks(celeriac.TasksRegistry):
-            adrift = loose
+        declare(adrift=loose)
 
     assert str(refused.value) == (
         "Tasks names task 'loose', but no TaskController owns it. Declare it with @task as a method of a TaskController"
@@ -108,9 +109,7 @@ def test_a_line_may_not_hide_a_method_of_the_registry():
         def other(self) -> None: ...
 
     with pytest.raises(InvalidTask) as refused:
-
-        class Tasks(celeriac.TasksRegistry):
-            install = Other.other
+        declare(install=Other.other)
 
     assert str(refused.value) == (
         "task 'other' cannot be declared: 'install' is a method of every registry; name the line otherwise"
@@ -140,7 +139,7 @@ def test_installing_builds_no_controller_and_opens_no_connection():
     registry = Registry(celeriac.CeleryPublisher(app))
     assert registry.ping.name == "ping"
     assert container.log == []
-    assert app._pool is None
+    assert vars(app).get("_pool") is None
 
 
 def test_installing_twice_changes_nothing():
@@ -156,7 +155,7 @@ def test_the_registered_task_carries_retries_and_queue():
     app = an_app()
     Registry.install(app, Container())
     assert app.tasks["batch"].max_retries == 7
-    assert app.tasks["batch"].queue == "background"
+    assert vars(app.tasks["batch"])["queue"] == "background"
     assert app.tasks["batch"].ignore_result is True
     assert app.tasks["flaky.linear"].max_retries == 3
     assert app.tasks["slow"].soft_time_limit == 1
@@ -226,7 +225,7 @@ def test_five_names_are_routed_by_what_their_tasks_declare():
     published = []
     app.amqp.queues  # noqa: B018 - declared before anything is sent
     producer = app.amqp.Producer(app.connection_for_write(), auto_declare=False)
-    producer.publish = lambda *_, **options: published.append(options["routing_key"])
+    vars(producer)["publish"] = lambda *_, **options: published.append(options["routing_key"])
     for name in ("refresh_market_data", "compute_index", "generate_report", "cleanup_old_data", "anything_else"):
         app.send_task(name, producer=producer)
         app.tasks[name].apply_async(producer=producer)

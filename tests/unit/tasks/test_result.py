@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from celery.result import AsyncResult
 from tests.kit.service import Registry
@@ -16,8 +18,8 @@ def app():
     )
 
 
-def stored(app, definition, value, state) -> TaskResult:
-    raw = AsyncResult(app.backend.app.oid + definition.name, app=app)
+def stored(app, definition, value, state) -> TaskResult[Any]:
+    raw: Any = AsyncResult(app.backend.app.oid + definition.name, app=app)
     app.backend.store_result(raw.id, value, state)
     return TaskResult(definition.name, raw, definition.signature.load_result)
 
@@ -81,7 +83,7 @@ def test_the_result_of_a_revoked_task_says_so(app):
 def test_reading_a_revoked_task_raises_ours_and_celerys_error(app):
     from celery.exceptions import TaskRevokedError
 
-    raw = AsyncResult("revoked", app=app)
+    raw: Any = AsyncResult("revoked", app=app)
     app.backend.mark_as_revoked("revoked", "revoked")
     result = TaskResult("ping", raw, lambda plain: plain)
     with pytest.raises(TaskRevoked) as refused:
