@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_the_page_of_commands_has_every_target_of_make(site: Path):
     targets = re.findall(r"^([a-z][a-z-]*):.*?## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
     assert {f"make {target}" for target in targets} <= shown
+
+
+def test_the_page_of_dependencies_says_of_each_why_it_is_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    tables = (project["project"]["optional-dependencies"], project["dependency-groups"])
+    asked = [
+        *project["project"]["dependencies"],
+        *(each for table in tables for group in table.values() for each in group),
+    ]
+    names = {re.match(r"[\w-]+", each)[0] for each in asked if isinstance(each, str)}  # type: ignore[index]
+    page = (ROOT / "docs/reference/dependencies.md").read_text(encoding="utf-8")
+
+    assert {name for name in names if f"`{name}`" not in page} == set()
 
 
 def test_each_error_has_one_section_and_each_section_one_error(site: Path):
