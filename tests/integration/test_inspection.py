@@ -1,0 +1,56 @@
+"""What workers say about themselves, through the API and through Celery's own command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from celeriac import TaskState
+from celeriac.testing.worker import WorkerProcess
+from tests.integration.conftest import APP, Broker, until
+
+pytestmark = pytest.mark.xdist_group("inspection")
+WAIT = 20
+
+
+def names(tasks: list[dict[str, object]]) -> list[object]:
+    return [task["name"] if "name" in task else task["request"]["name"] for task in tasks]  # type: ignore[index]
+
+
+def command(broker: Broker, worker: WorkerProcess, what: str) -> dict[str, list[dict[str, object]]]:
+    line = [sys.executable, "-m", "celery", f"--app={APP}", "inspect", what, f"--destination={worker.node}", "--json"]
+    environment = {**os.environ, "REDIS_URL": broker.url, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    answers: dict[str, list[dict[str, object]]] = json.loads(ended.stdout)
+    return answers
+
+
+@pytest.mark.proves("S004-16")
+def test_active_scheduled_and_reserved_tasks_are_told(alone, start):
+    worker = start(pool="threads", concurrency=1, arguments=["--prefetch-multiplier=4"])
+    registry = alone.registry
+    running = registry.sleep.delay(15)
+    until(lambda: running.state is TaskState.STARTED)
+    registry.ping.delay()
+    registry.add.apply_async((1,), countdown=600)
+    inspect = alone.app.control.inspect(destination=[worker.node], timeout=10)
+
+    until(lambda: names(inspect.scheduled()[worker.node]) == ["add"])
+    until(lambda: names(inspect.reserved()[worker.node]) == ["ping"])
+    assert names(inspect.active()[worker.node]) == ["sleep"]
+    assert [names(command(alone, worker, what)[worker.node]) for what in ("active", "scheduled", "reserved")] == [
+        ["sleep"],
+        ["add"],
+        ["ping"],
+    ]
+    worker.kill()
+
+
+def test_a_worker_tells_the_rate_limit_of_a_task(alone, start):
+    worker = start(pool="solo")
+    told = alone.app.control.inspect(destination=[worker.node], timeout=10).registered("rate_limit")[worker.node]
+    assert "batch [rate_limit=10/m]" in told
