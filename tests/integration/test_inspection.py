@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.integration.conftest import APP, Broker, until
 
 from celeriac import TaskState
 from celeriac.testing.worker import WorkerProcess
-from tests.integration.conftest import APP, Broker, until
 
 pytestmark = pytest.mark.xdist_group("inspection")
 WAIT = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
-from celeriac import TaskState
+from celeriac import Limits, TaskState
 
 pytestmark = pytest.mark.parametrize("pool", ["prefork"], indirect=True)
 WAIT = 20
@@ -34,8 +34,14 @@ def test_within_the_limit_nothing_happens(registry):
 
 @pytest.mark.proves("S002-7")
 def test_at_the_hard_limit_the_process_is_killed_and_the_pool_goes_on(registry):
-    result = registry.stubborn.delay()
-    with pytest.raises(TimeLimitExceeded):
-        result.get(timeout=WAIT)
-    assert result.state is TaskState.FAILURE
+    for result in (registry.stubborn.delay(), registry.unaware.delay()):
+        with pytest.raises(TimeLimitExceeded):
+            result.get(timeout=WAIT)
+        assert result.state is TaskState.FAILURE
     assert registry.ping.delay().get(timeout=WAIT) == {"result": "pong"}
+
+
+def test_a_call_may_say_its_own_limit(registry):
+    result = registry.sleep.apply_async((60,), limits=Limits(hard=1))
+    with pytest.raises((TimeLimitExceeded, SoftTimeLimitExceeded)):
+        result.get(timeout=WAIT)

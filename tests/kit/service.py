@@ -198,6 +198,12 @@ class TroubleController(TaskController):
             time.sleep(60)
         time.sleep(60)
 
+    @task("unaware", limits=Limits(hard=1))
+    def unaware(self) -> None:
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(60)
+        time.sleep(60)
+
     @task("stall")
     def stall(self, path: Path) -> str:
         """Hang the first time, and tell who could be killed for it."""
@@ -335,6 +341,7 @@ class Registry(celeriac.TasksRegistry):
     slow_async = TroubleController.slow_async
     unwinds = TroubleController.unwinds
     stubborn = TroubleController.stubborn
+    unaware = TroubleController.unaware
     stall = TroubleController.stall
     record = TroubleController.record
     meet = TroubleController.meet

@@ -48,8 +48,13 @@ class Call:
     masked: tuple[str, str] | None = None
     """How logs and monitors may show positional and keyword arguments, where these hold secrets."""
 
-    def celery_options(self, transport: str) -> dict[str, Any]:
-        """The options as Celery's ``apply_async`` takes them, for a broker of this kombu transport."""
+    def celery_options(self, transport: str, usual_soft: float | None = None) -> dict[str, Any]:
+        """The options as Celery's ``apply_async`` takes them.
+
+        Args:
+            transport: the broker's kombu transport.
+            usual_soft: seconds of the soft limit for calls of the task that say nothing.
+        """
         said: dict[str, Any] = dict(self.options)
         for name in ("countdown", "expires"):
             if isinstance(said.get(name), timedelta):
@@ -57,7 +62,7 @@ class Call:
         if "priority" in said:
             said["priority"] = said["priority"].on(transport)
         if (limits := said.pop("limits", None)) is not None:
-            said.update(soft_time_limit=limits.soft, time_limit=limits.hard)
+            said.update(limits.options(usual_soft))
         if "headers" in said:
             said["headers"] = dict(said["headers"])
         if self.masked is not None:

@@ -114,7 +114,7 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
     run.__name__, run.__qualname__ = function.__name__, function.__qualname__
     run.__module__, run.__doc__ = function.__module__, function.__doc__
     run.__signature__ = _celery_signature(definition)  # type: ignore[attr-defined]
-    options = definition.policy.task_options(transport_of(app))
+    options = definition.policy.task_options(transport_of(app), app.conf.task_soft_time_limit)
     # Set once the task is bound: Celery warns of a class that brings them along.
     routing = {name: options.pop(name) for name in ("queue", "priority") if name in options}
     register: Any = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)

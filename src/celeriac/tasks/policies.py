@@ -172,7 +172,7 @@ class Limits:
 
     At ``soft`` the task sees ``SoftTimeLimitExceeded`` and may tidy up; at ``hard`` its process is killed. ``None``
     leaves it to ``CELERY_TASK_SOFT_TIME_LIMIT`` and ``CELERY_TASK_TIME_LIMIT``. Celery enforces both in prefork
-    alone.
+    alone. A ``hard`` limit on its own brings the soft one of the settings down to it.
     """
 
     soft: float | None = None
@@ -185,6 +185,15 @@ class Limits:
         if self.soft is not None and self.hard is not None and self.soft >= self.hard:
             msg = f"the soft limit ({self.soft} s) must be shorter than the hard one ({self.hard} s)"
             raise ValueError(msg)
+
+    def options(self, usual_soft: float | None) -> dict[str, float]:
+        """The limits as Celery takes them, where ``usual_soft`` holds for a call that says nothing."""
+        soft = self.soft
+        if soft is None and self.hard is not None and usual_soft and usual_soft > self.hard:
+            # Celery starts the clock of the hard limit when the soft one strikes: a later one would put it off.
+            soft = self.hard
+        said = {"soft_time_limit": soft, "time_limit": self.hard}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,19 +208,22 @@ class TaskPolicy:
     expires: float | None = None
     ignore_result: bool | None = None
 
-    def task_options(self, transport: str) -> dict[str, Any]:
-        """The attributes of the Celery task: only what was said, so that settings fill in the rest."""
+    def task_options(self, transport: str, usual_soft: float | None = None) -> dict[str, Any]:
+        """The attributes of the Celery task: only what was said, so that settings fill in the rest.
+
+        Args:
+            transport: the broker's kombu transport.
+            usual_soft: seconds of the soft limit for tasks that say nothing.
+        """
         said = {
             "queue": self.queue,
             "priority": None if self.priority is None else self.priority.on(transport),
             "max_retries": self.retry and self.retry.max_retries,
-            "soft_time_limit": self.limits.soft,
-            "time_limit": self.limits.hard,
             "rate_limit": self.rate_limit,
             "expires": self.expires,
             "ignore_result": self.ignore_result,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in said.items() if value is not None} | self.limits.options(usual_soft)
 
     def but(self, **changes: Any) -> TaskPolicy:
         """The same policy with some values changed."""

@@ -71,7 +71,9 @@ class CeleryPublisher:
 
     def _options(self, call: Call, *, lineage: bool = True) -> dict[str, Any]:
         """Celery's options for a call; one that says nothing costs next to nothing."""
-        options = call.celery_options(self.transport) if call.options or call.masked else {}
+        options: dict[str, Any] = {}
+        if call.options or call.masked:
+            options = call.celery_options(self.transport, self.app.tasks[call.task].soft_time_limit)
         if "queue" in options and options["queue"] not in self.app.amqp.queues:
             declared = sorted(self.app.amqp.queues)
             hint = nearest(options["queue"], declared)

@@ -133,6 +133,21 @@ def test_a_policy_tells_celery_only_what_was_said():
     }
 
 
+@pytest.mark.parametrize(
+    ("limits", "usual", "said"),
+    [
+        (Limits(hard=60), 3000, {"soft_time_limit": 60, "time_limit": 60}),
+        (Limits(hard=60), 30, {"time_limit": 60}),
+        (Limits(hard=60), None, {"time_limit": 60}),
+        (Limits(soft=30), 3000, {"soft_time_limit": 30}),
+        (Limits(soft=30, hard=60), 3000, {"soft_time_limit": 30, "time_limit": 60}),
+        (Limits(), 3000, {}),
+    ],
+)
+def test_a_hard_limit_is_never_put_off_by_the_usual_soft_one(limits, usual, said):
+    assert limits.options(usual) == said
+
+
 def test_no_retries_at_all_can_be_said():
     assert TaskPolicy(retry=Retry(max_retries=0)).task_options("redis") == {"max_retries": 0}
 
