@@ -5,6 +5,7 @@ Load them in a conftest: ``pytest_plugins = ["celeriac.testing.fixtures"]``.
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,3 +61,4 @@ def _or_skip(server: AbstractContextManager[str]) -> Generator[str]:
         except ServerNotFound as error:
             pytest.skip(str(error))
         yield url
+        gc.collect()  # results that nobody holds unsubscribe when they go: while the server is still there
