@@ -50,6 +50,9 @@ def test_bytes_and_secrets_arrive(registry, worker):
     assert registry.digest.delay(b"\xff\x00a").get(timeout=WAIT) == b"a\x00\xff"
     assert registry.login.delay("u", SecretStr("geheim-7")).get(timeout=WAIT) == 8
     assert "geheim-7" not in worker.log
+    assert registry.token.delay("me").get(timeout=WAIT) == SecretStr("secret-of-me")
+    registry.ping.delay().get(timeout=WAIT)
+    assert "secret-of-me" not in worker.log
 
 
 @pytest.mark.proves("S000-37")

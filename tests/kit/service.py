@@ -108,6 +108,10 @@ class ValuesController(TaskController):
     def login(self, user: str, password: SecretStr) -> int:
         return len(password.get_secret_value())
 
+    @task("token")
+    def token(self, name: str) -> SecretStr:
+        return SecretStr(f"secret-of-{name}")
+
     @task("login.flaky", retry=Retry(on=BrokenError, max_retries=1, backoff=0.1))
     def login_twice(self, password: SecretStr) -> int:
         raise BrokenError(len(password.get_secret_value()))
@@ -324,6 +328,7 @@ class Registry(celeriac.TasksRegistry):
     digest = ValuesController.digest
     login = ValuesController.login
     login_twice = ValuesController.login_twice
+    token = ValuesController.token
     several = ValuesController.several
     anything = ValuesController.anything
     lies = ValuesController.lies

@@ -115,6 +115,8 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
     run.__module__, run.__doc__ = function.__module__, function.__doc__
     run.__signature__ = _celery_signature(definition)  # type: ignore[attr-defined]
     options = definition.policy.task_options(transport_of(app), app.conf.task_soft_time_limit)
+    if definition.signature.secret_result:
+        options["resultrepr_maxsize"] = 0  # the worker's log and its events show results
     # Set once the task is bound: Celery warns of a class that brings them along.
     routing = {name: options.pop(name) for name in ("queue", "priority") if name in options}
     register: Any = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)
