@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final
 
@@ -109,13 +109,16 @@ def cron(expression: str) -> Crontab:
 
 
 def _checked(text: str, fields: dict[str, Any]) -> Crontab:
+    fields = {name: list(spec) if isinstance(spec, Iterator) else spec for name, spec in fields.items()}
     # One field at a time first, so that the error can name the field.
     for name, (low, high) in _FIELDS.items():
         spec = fields[name]
         if isinstance(spec, bool):
             raise InvalidSchedule(schedule=text, problem=f"{name} takes {low} to {high}, not {spec!r}")
         try:
-            Crontab(**{name: spec} if name == "minute" else {"minute": 0, name: spec})
+            alone = Crontab(**{name: spec} if name == "minute" else {"minute": 0, name: spec})
+            if not getattr(alone, name):
+                raise ValueError(name)  # noqa: TRY301  Celery takes it, and beat then fails each time it looks
         except (ValueError, TypeError, ParseException) as error:
             if name == "day_of_month" and "days" in str(error).lower():
                 continue

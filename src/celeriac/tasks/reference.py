@@ -36,7 +36,7 @@ def _row(line: str, definition: AnyTaskDefinition) -> list[str]:
 
 def _signature(definition: AnyTaskDefinition) -> str:
     """``(x: int, y: int) -> int``, types by their own names, and None as people write it."""
-    return _MODULES.sub("", str(definition.signature)).replace("NoneType", "None")
+    return _MODULES.sub("", str(definition.signature))
 
 
 def _retries(retry: Retry | None) -> str:

@@ -86,9 +86,7 @@ class TaskResult(Generic[R_co]):
         """
         refuse_inside_loop(f"{self.task}: get()", "await aget()")
         refuse_inside_task(f"{self.task}: get()")
-        with self._translated(timeout):
-            plain = self.raw.get(timeout=timeout)
-        return self._load(plain)
+        return self._read(timeout)
 
     async def aget(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109  reads like get(), and ends nothing
         """The same for coroutines: the event loop goes on while the task runs.
@@ -108,7 +106,8 @@ class TaskResult(Generic[R_co]):
 
     def _read(self, timeout: float | None) -> R_co:
         with self._translated(timeout):
-            plain = self.raw.get(timeout=timeout)
+            # Celery's own check knows the process alone; ours, above, knows the task.
+            plain = self.raw.get(timeout=timeout, disable_sync_subtasks=False)
         return self._load(plain)
 
     def ready(self) -> bool:

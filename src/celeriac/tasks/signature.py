@@ -64,7 +64,7 @@ class TaskSignature:
         self.inspected = inspect.Signature(self.parameters, return_annotation=self.returns)
 
     def __str__(self) -> str:
-        return str(self.inspected)
+        return str(self.inspected).replace("NoneType", "None")  # which is how people write it
 
     @cached_property
     def _fields(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from celery.result import allow_join_result
 from kombu.serialization import dumps, loads
 
 from celeriac.app import CeleryAppConfig, create_celery_app
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from celeriac.injection import Resolver
     from celeriac.tasks.call import Call
     from celeriac.tasks.registry import TasksRegistry
+    from celeriac.tasks.workflow import Step
 
 __all__ = ["InPlacePublisher"]
 
@@ -50,3 +52,8 @@ class InPlacePublisher(CeleryPublisher):
         content_type, encoding, body = dumps((call.args, call.kwargs), serializer="json")
         args, kwargs = loads(body, content_type, encoding, accept=[content_type])
         return self.app.tasks[call.task].apply(tuple(args), kwargs, **options)
+
+    def start(self, step: Step[Any]) -> Any:
+        """Run the workflow now, step by step."""
+        with allow_join_result():  # Celery waits for each step, and refuses to where a worker was ever set up
+            return super().start(step)

@@ -32,7 +32,7 @@ class RecordedResult:
         """Never."""
         return False
 
-    def get(self, timeout: float | None = None) -> Any:
+    def get(self, timeout: float | None = None, **_options: Any) -> Any:
         """There is nothing to wait for.
 
         Raises:

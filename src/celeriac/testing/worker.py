@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, Self
 from uuid import uuid4
 
+from typing_extensions import override
+
 from celeriac.exceptions import ServerNotFound
 
 if TYPE_CHECKING:
@@ -238,3 +240,19 @@ class BeatProcess(CeleryProcess):
             app, redis_url=redis_url, arguments=arguments, env=env, ready=r"beat: Starting", start_timeout=start_timeout
         )
         self._arguments.append(f"--schedule={self.directory / 'schedule'}")
+
+    @override
+    def start(self) -> None:
+        """Start beat and return once its schedule is on disk.
+
+        Beat says that it starts before it opens that file, and a SIGTERM in between ends it with an error.
+        """
+        super().start()
+        deadline = time.monotonic() + self._start_timeout
+        written: list[float] = []
+        while len(written) < 2 or written[-1] != written[-2]:  # noqa: PLR2004  the same time twice: at rest
+            if self.returncode is not None or time.monotonic() > deadline:
+                raise ServerNotFound(server="Celery beat", tried=f"{self!r} wrote no schedule", remedy=self.log)
+            files = list(self.directory.glob("schedule*"))
+            written += [max(file.stat().st_mtime for file in files)] if files else []
+            time.sleep(_POLL_SECONDS)

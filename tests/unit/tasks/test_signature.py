@@ -360,5 +360,5 @@ def test_variadic_steps_take_the_result_in_front():
 def test_a_task_without_parameters_takes_nothing_from_the_step_before():
     def method(self) -> None: ...
 
-    with pytest.raises(InvalidArguments, match=r"^bare\(\) -> NoneType: too many positional arguments$"):
+    with pytest.raises(InvalidArguments, match=r"^bare\(\) -> None: too many positional arguments$"):
         TaskSignature("bare", method).dump_rest((), {})

@@ -64,4 +64,4 @@ def test_the_log_is_shown_when_the_test_fails(redis_url, capsys):
 def test_beat_runs_until_it_is_stopped(redis_url):
     with BeatProcess(APP, redis_url=redis_url) as beat:
         assert beat.returncode is None
-    assert beat.returncode == 0
+    assert beat.returncode == 0, beat.log
