@@ -50,7 +50,9 @@ def test_every_line_of_a_task_names_it(
     }.items():
         (line,) = (line for line in lines if line["event"] == event)
         assert (line["task_id"], line["task_name"], line["attempt"]) == (ids[name], name, 1)
-    (failure,) = (line for line in lines if line["level"] == "error")
+    errors = [line for line in lines if line["level"] == "error"]
+    assert len(errors) == 1, errors
+    (failure,) = errors
     assert failure["task_id"] == ids["talk.fail"]
     assert "ConnectionError: redis://app:***@cache/0 is gone" in failure["exception"]
     received = [line["task_id"] for line in lines if line["event"].endswith("received")]
