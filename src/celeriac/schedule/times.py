@@ -108,8 +108,16 @@ def cron(expression: str) -> Crontab:
     return _checked(repr(expression), dict(zip(_FIELDS, specs, strict=True)))
 
 
+def _kept(spec: Any) -> Any:
+    """A field that can be read more than once."""
+    if isinstance(spec, Iterator):
+        numbers: list[Any] = [*spec]
+        return numbers
+    return spec
+
+
 def _checked(text: str, fields: dict[str, Any]) -> Crontab:
-    fields = {name: list(spec) if isinstance(spec, Iterator) else spec for name, spec in fields.items()}
+    fields = {name: _kept(spec) for name, spec in fields.items()}
     # One field at a time first, so that the error can name the field.
     for name, (low, high) in _FIELDS.items():
         spec = fields[name]

@@ -82,7 +82,8 @@ class TaskContext:
     @property
     def queue(self) -> str | None:
         """The routing key the message came with; with Celery's default exchanges that is the queue's name."""
-        return (self._request.delivery_info or {}).get("routing_key")
+        delivery: dict[str, Any] = self._request.delivery_info or {}
+        return delivery.get("routing_key")
 
     @property
     def headers(self) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import _get_running_loop  # the documented get_running_loop() raises, which costs ten times as much
+import asyncio
 
 from celeriac.exceptions import BlockingCall
 from celeriac.tasks.context import current_context
@@ -16,8 +16,11 @@ def refuse_inside_loop(call: str, instead: str) -> None:
     Raises:
         BlockingCall: naming the call to use instead.
     """
-    if _get_running_loop() is not None:
-        raise BlockingCall(call=call, what="the running event loop", instead=instead)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise BlockingCall(call=call, what="the running event loop", instead=instead)
 
 
 def refuse_inside_task(call: str) -> None:

@@ -16,7 +16,7 @@ from celeriac.tasks.queues import transport_of
 from celeriac.tasks.workflow import CallStep, ChainStep, GroupStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from celery import Celery
 
@@ -89,7 +89,7 @@ class CeleryPublisher:
         return {} if context is None else {"parent_id": context.id, "root_id": context.root_id}
 
     @contextmanager
-    def _reachable(self, task: str) -> Iterator[None]:
+    def _reachable(self, task: str) -> Generator[None]:
         """Connection errors of whatever library as the one that says what to look at."""
         started = time.monotonic()
         try:

@@ -26,10 +26,11 @@ def declare_queues(app: Celery, names: Iterable[str]) -> None:
     They are what Celery would make of an unknown name: a direct exchange and a routing key of the queue's own name, so
     that producers that know only the name reach them.
     """
-    said = app.conf.task_queues or ()
-    declared: dict[str, Any] = dict(said) if isinstance(said, dict) else {queue.name: queue for queue in said}
+    said: Any = app.conf.task_queues or ()
+    named = isinstance(said, dict)
+    declared: dict[str, Any] = {**said} if named else {queue.name: queue for queue in said}
     for name in (app.conf.task_default_queue, *names):
         declared.setdefault(name, Queue(name, Exchange(name, type="direct"), routing_key=name))
-    app.conf.task_queues = declared if isinstance(said, dict) else tuple(declared.values())
+    app.conf.task_queues = declared if named else tuple(declared.values())
     app.amqp.__dict__.pop("queues", None)  # computed once, and perhaps too early
     app.amqp.flush_routes()

@@ -89,7 +89,7 @@ class TasksRegistry(HandleProvider):
         handle: TaskHandle[..., Any] = TaskHandle(definition, self._publisher)
         for line, known in self._definitions.items():
             if known is definition:
-                self.__dict__[line] = handle  # the next look-up finds it without asking the descriptor
+                setattr(self, line, handle)  # the next look-up finds it without asking the descriptor
         return handle
 
     def __getitem__(self, name: str) -> TaskHandle[..., Any]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
@@ -20,7 +20,7 @@ from celeriac.tasks.policies import TaskState
 from celeriac.tasks.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -51,7 +51,7 @@ class Progress:
     @classmethod
     def of(cls, meta: Any) -> Progress:
         """From what a task stored: ``current`` and ``total`` are 0 and 100 where it named none."""
-        said = meta if isinstance(meta, dict) else {"status": meta}
+        said: dict[str, Any] = cast("dict[str, Any]", meta) if isinstance(meta, dict) else {"status": meta}
         details = {name: value for name, value in said.items() if name not in {"current", "total"}}
         return cls(int(said.get("current", 0)), int(said.get("total", 100)), details)
 
@@ -159,7 +159,7 @@ class TaskResult(Generic[R_co]):
         return ResultTimeout(task=self.task, id=self.id, seconds=seconds, state=state)
 
     @contextmanager
-    def _translated(self, timeout: float | None) -> Iterator[None]:
+    def _translated(self, timeout: float | None) -> Generator[None]:
         """Celery's and the backend's errors as ours; what the task raised passes as it is."""
         try:
             yield

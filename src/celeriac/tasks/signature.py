@@ -20,7 +20,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from typing_extensions import is_typeddict
 
 from celeriac.exceptions import InvalidArguments, InvalidResult, InvalidTask
-from celeriac.tasks.secrets import carries_secret, reveal
+from celeriac.tasks.secrets import carries_secret, is_class_of, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,9 +74,18 @@ class TaskSignature:
     @cached_property
     def model(self) -> type[BaseModel]:
         """All arguments as one pydantic model, each under its parameter's name."""
+        return self._model_of(self.parameters)
+
+    @cached_property
+    def _rest(self) -> type[BaseModel]:
+        """The same without the first parameter, which a workflow fills in."""
+        return self._model_of(self.parameters[1:])
+
+    def _model_of(self, parameters: Sequence[Parameter]) -> type[BaseModel]:
         fields: dict[str, Any] = {}
-        for parameter in self.parameters:
-            annotation, default = parameter.annotation, parameter.default
+        for parameter in parameters:
+            annotation: Any = parameter.annotation
+            default: Any = parameter.default
             if parameter.kind is Parameter.VAR_POSITIONAL:
                 annotation, default = tuple.__class_getitem__((annotation, ...)), ()
             elif parameter.kind is Parameter.VAR_KEYWORD:
@@ -122,7 +131,7 @@ class TaskSignature:
         """
         if not self.parameters and not args and not kwargs:
             return [], {}
-        return self._dump(args, self._bind(self.inspected, args, kwargs), kwargs)
+        return self._dump(self.model, args, self._bind(args, kwargs), kwargs)
 
     def dump_rest(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The same for a workflow step whose first argument is the result of the step before.
@@ -130,28 +139,23 @@ class TaskSignature:
         Raises:
             InvalidArguments: as for :meth:`dump`, or the task takes no positional argument at all.
         """
-        bound = self._bind(self.inspected, (None, *args), kwargs)
+        bound = self._bind((None, *args), kwargs)
         first = next(iter(self.parameters))
         if first.kind is Parameter.VAR_POSITIONAL:
             bound[first.name] = bound[first.name][1:]
-            return self._dump(args, bound, kwargs)
+            return self._dump(self.model, args, bound, kwargs)
         del bound[first.name]
-        return self._dump(args, bound, kwargs, skipped=first)
+        return self._dump(self._rest, args, bound, kwargs)
 
-    def _bind(self, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return signature.bind(*args, **kwargs).arguments
+            return self.inspected.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise self._refused(str(error)) from None
 
     def _dump(
-        self,
-        args: Sequence[Any],
-        bound: dict[str, Any],
-        kwargs: Mapping[str, Any],
-        skipped: Parameter | None = None,
+        self, model: type[BaseModel], args: Sequence[Any], bound: dict[str, Any], kwargs: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
-        model = self.model if skipped is None else self._model_without(skipped)
         try:
             values = model.__pydantic_validator__.validate_python(bound, strict=True)
             plain = self._plain(model, values, {self._fields[name] for name in bound})
@@ -193,18 +197,6 @@ class TaskSignature:
                 named[parameter.name] = value
         return args, named
 
-    def _model_without(self, skipped: Parameter) -> type[BaseModel]:
-        if self._rest is None:
-            rest = {
-                name: (info.annotation, info)
-                for name, info in self.model.model_fields.items()
-                if name != self._fields[skipped.name]
-            }
-            self._rest = create_model("Arguments", __config__=_CONFIG, **rest)  # type: ignore[call-overload]
-        return self._rest
-
-    _rest: type[BaseModel] | None = None
-
     def masked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, str]:
         """``repr`` of the arguments as given: pydantic's secrets print as asterisks."""
         return saferepr(tuple(args)), saferepr(dict(kwargs))
@@ -219,7 +211,7 @@ class TaskSignature:
         """
         if not self.parameters and not args and not kwargs:
             return [], {}
-        bound = self._bind(self.inspected, args, kwargs)
+        bound = self._bind(args, kwargs)
         try:
             values = self.model.__pydantic_validator__.validate_json(to_json(bound))
         except ValidationError as error:
@@ -266,8 +258,9 @@ class TaskSignature:
 
 def _adapter_config(annotation: Any) -> ConfigDict | None:
     """Bytes as base64, where the type has no configuration of its own (then pydantic refuses another)."""
-    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return None if is_model or is_dataclass(annotation) or is_typeddict(annotation) else _CONFIG
+    return (
+        None if is_class_of(annotation, BaseModel) or is_dataclass(annotation) or is_typeddict(annotation) else _CONFIG
+    )
 
 
 def _proper_json(plain: T) -> T:

@@ -181,7 +181,7 @@ class GroupStep(Step[list[T]]):
     """Steps side by side; the result is the list of their results, in their order."""
 
     def __init__(self, steps: tuple[Step[T], ...]) -> None:
-        self.steps = steps
+        self.steps: tuple[Step[Any], ...] = steps
 
     @property
     @override
