@@ -31,7 +31,7 @@ def test_each_row_is_named_by_the_head(tmp_path: Path) -> None:
 def test_what_is_no_table_is_refused_by_name(tmp_path: Path, content: bytes, problem: str) -> None:
     table = tmp_path / "broken.csv"
     table.write_bytes(content)
-    with pytest.raises(UnreadableTableError, match="broken.csv cannot be read as a table") as refused:
+    with pytest.raises(UnreadableTableError, match=r"broken\.csv cannot be read as a table") as refused:
         CsvTableReader().read(table)
     assert problem in str(refused.value)
 
