@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from typing_extensions import is_typeddict
@@ -43,11 +43,11 @@ def _members(annotation: Any) -> list[object]:
 
 def reveal(value: Any) -> Any:
     """The same value with what is inside its secrets in their place, at any depth of dicts, lists, tuples and sets."""
-    if isinstance(value, _SECRETS):
-        return cast("Secret[Any]", value).get_secret_value()
-    if isinstance(value, dict):
-        named: dict[Any, Any] = value
-        return {key: reveal(each) for key, each in named.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [reveal(each) for each in cast("list[Any]", value)]
+    kind = value.__class__  # isinstance() would leave the checkers with types that they cannot know
+    if is_class_of(kind, *_SECRETS):
+        return value.get_secret_value()
+    if is_class_of(kind, dict):
+        return {key: reveal(each) for key, each in value.items()}
+    if is_class_of(kind, list, tuple, set, frozenset):
+        return [reveal(each) for each in value]
     return value
