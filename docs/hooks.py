@@ -29,7 +29,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def tasks() -> str:
     """The service's tasks."""
-    from celeriac.tasks.reference import tasks_table  # noqa: PLC0415  found by the path that is set above
+    from celeriac.reference.tasks import tasks_table  # noqa: PLC0415  found by the path that is set above
     from delivery.tasks.registry import TasksRegistry  # noqa: PLC0415  found by the path that is set above
 
     return tasks_table(TasksRegistry)
@@ -37,7 +37,7 @@ def tasks() -> str:
 
 def settings() -> str:
     """Every setting, with its variables and its default."""
-    from celeriac.reference import settings_table  # noqa: PLC0415  found by the path that is set above
+    from celeriac.reference.settings import settings_table  # noqa: PLC0415  found by the path that is set above
 
     return settings_table()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from celery import Celery, Task
 from celery.app.utils import Settings
 
-from celeriac.conf import conf_of
 from celeriac.exceptions import UnknownSetting, nearest
+from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from celeriac.address import BrokerAddress, check_redis_url, check_server_url
 from celeriac.exceptions import EagerInProduction, InvalidSetting, UnknownSetting, nearest
-from celeriac.option_types import Count, JsonObject, Kibibytes, Names, Seconds, TimeZoneName
-from celeriac.options import CeleryOptions, UnlistedOptions
-from celeriac.variables import refuse_unknown, values_from
+from celeriac.options.address import BrokerAddress, check_redis_url, check_server_url
+from celeriac.options.table import CeleryOptions, UnlistedOptions
+from celeriac.options.types import Count, JsonObject, Kibibytes, Names, Seconds, TimeZoneName
+from celeriac.options.variables import refuse_unknown, values_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ class CelerySettings(  # pyright: ignore[reportIncompatibleVariableOverride]
     # 512 MiB for one child: several times what a service needs, and four children fit a host of 4 GiB.
     worker_max_memory_per_child: Kibibytes | None = 524288
 
-    # Bounds for waiting on a server; celeriac.conf has those of the transports, and the reasons.
+    # Bounds for waiting on a server; celeriac.options.conf has those of the transports, and the reasons.
     broker_connection_retry_on_startup: bool | None = True
     broker_connection_timeout: Seconds | None = 1.5
     broker_pool_limit: Count | None = 10

@@ -33,7 +33,7 @@ def brought_by(statement: str) -> set[str]:
         "import celeriac.tasks",
         "from celeriac import create_celery_app; create_celery_app()",
         "import celeriac.schedule",
-        "import celeriac.reference",
+        "import celeriac.reference.settings, celeriac.reference.tasks",
     ],
 )
 def test_the_kits_heart_needs_no_extra_and_no_service(statement):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from celeriac import CelerySettings, create_celery_app
 from celeriac.cli.dev import commands as celeriac_commands
-from celeriac.variables import variables_of
+from celeriac.options.variables import variables_of
 
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 VARIABLES = {variable for setting in CelerySettings.model_fields for variable in variables_of(setting)} | {

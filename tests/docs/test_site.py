@@ -13,7 +13,7 @@ from tests.docs.html import Page
 
 import celeriac
 from celeriac import CelerySettings, exceptions
-from celeriac.variables import variables_of
+from celeriac.options.variables import variables_of
 from delivery.tasks.registry import TasksRegistry
 
 DECISIONS = sorted(path for path in ROOT.glob("docs/decisions/*.md") if path.name != "index.md")

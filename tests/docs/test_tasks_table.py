@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from celeriac import Retry, TaskController, TasksRegistry, task
-from celeriac.tasks.reference import tasks_table
+from celeriac.reference.tasks import tasks_table
 
 
 class StockController(TaskController):

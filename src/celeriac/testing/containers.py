@@ -33,8 +33,9 @@ def docker_engine_answers() -> bool:
     """Whether testcontainers is installed and a Docker engine answers it."""
     if find_spec("testcontainers") is None or find_spec("docker") is None:
         return False
-    import docker  # noqa: PLC0415 - optional: it comes with testcontainers
     from docker.errors import DockerException  # noqa: PLC0415
+
+    import docker  # noqa: PLC0415 - optional: it comes with testcontainers
 
     try:
         client = docker.from_env(timeout=5)

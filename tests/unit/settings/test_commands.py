@@ -11,7 +11,7 @@ import pytest
 from celery.bin.celery import celery
 
 from celeriac.exceptions import UnknownSetting
-from celeriac.variables import refuse_unknown
+from celeriac.options.variables import refuse_unknown
 
 APP = "from celeriac import create_celery_app\napp = create_celery_app()\n"
 

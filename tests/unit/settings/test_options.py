@@ -8,8 +8,8 @@ from celery.app.defaults import NAMESPACES, flatten
 from pydantic import Secret, SecretStr
 
 from celeriac import CeleryAppConfig, CelerySettings, create_celery_app
-from celeriac.options import CeleryOptions, UnlistedOptions
-from celeriac.variables import variables_of
+from celeriac.options.table import CeleryOptions, UnlistedOptions
+from celeriac.options.variables import variables_of
 
 LISTED = dict(flatten(NAMESPACES))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from celeriac import CelerySettings
-from celeriac.options import CeleryOptions
-from celeriac.reference import settings_table
-from celeriac.variables import refuse_unknown, values_from, variables_of
+from celeriac.options.table import CeleryOptions
+from celeriac.options.variables import refuse_unknown, values_from, variables_of
+from celeriac.reference.settings import settings_table
 from core.configs.settings import Settings
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from celery.app.defaults import DEFAULTS
 from pydantic import SecretStr
 
-from celeriac.address import DEFAULT_BROKER, DEFAULT_RESULTS, BrokerAddress
-from celeriac.conf import RABBITMQ_TRANSPORT, REDIS_TRANSPORT, RESULT_TRANSPORT
-from celeriac.options import CeleryOptions, UnlistedOptions
+from celeriac.options.address import DEFAULT_BROKER, DEFAULT_RESULTS, BrokerAddress
+from celeriac.options.conf import RABBITMQ_TRANSPORT, REDIS_TRANSPORT, RESULT_TRANSPORT
+from celeriac.options.table import CeleryOptions, UnlistedOptions
+from celeriac.options.variables import variables_of
 from celeriac.settings import CelerySettings
-from celeriac.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ __all__ = ["settings_table"]
 
 _CELERY: Final = "https://docs.celeryq.dev/en/stable/userguide/configuration.html#std-setting-"
 
-# What to write for each type, by the name that the type has in celeriac.option_types.
+# What to write for each type, by the name that the type has in celeriac.options.types.
 _WORDS: Final = {
     "BeatSchedule": "JSON: entries by name",
     "Callable[..., Any]": "",

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, SecretStr
 
-from celeriac.option_types import (
+from celeriac.options.types import (
     Annotations,
     BeatSchedule,
     Count,

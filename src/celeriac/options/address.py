@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from celeriac.option_types import Count, Port
+from celeriac.options.types import Count, Port
 
 __all__ = ["BrokerAddress", "check_redis_url", "check_server_url", "is_rabbitmq", "is_redis"]
 

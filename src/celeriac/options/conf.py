@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from kombu import Queue
 from pydantic import Secret, SecretStr
 
-from celeriac.address import is_rabbitmq, is_redis
-from celeriac.options import CeleryOptions, UnlistedOptions
+from celeriac.options.address import is_rabbitmq, is_redis
+from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.tasks.policies import HIGHEST, Priority
 
 if TYPE_CHECKING:
