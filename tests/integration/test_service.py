@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from pydantic import SecretStr
 from redis import Redis
-from tests.integration.conftest import POOLS
+from tests.integration.conftest import POOLS, disconnect
 
 from celeriac.exceptions import InvalidArguments
 from celeriac.testing.worker import WorkerProcess
@@ -36,6 +36,7 @@ def container(settings: Settings) -> Generator[Container]:
         yield container
     finally:
         gc.collect()  # results take leave of the server, which must still be there
+        disconnect(container.resolve(Celery))
         container.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from pydantic import SecretStr
-from tests.integration.conftest import Broker, until
+from tests.integration.conftest import Broker, disconnect, until
 
 from celeriac import CeleryAppConfig, create_celery_app
 
@@ -86,18 +87,23 @@ def test_a_client_without_any_task_body_submits_and_reads(worker, shared):
         assert "add" not in client.tasks
         assert client.send_task("add", (2, 3)).get(timeout=WAIT) == 5
     finally:
-        client.close()
+        gc.collect()
+        disconnect(client)
 
 
 @pytest.mark.parametrize("pool", ["threads"], indirect=True)
 def test_stock_celery_calls_our_tasks_and_reads_their_results(worker, shared):
-    with Celery("stock", broker=shared.url, backend=shared.url, set_as_current=False) as stock:
-        stock.conf.task_default_queue = "default"  # where stock Celery says "celery"
+    stock = Celery("stock", broker=shared.url, backend=shared.url, set_as_current=False)
+    stock.conf.task_default_queue = "default"  # where stock Celery says "celery"
+    try:
         assert stock.send_task("add", (2,), {"y": 3}).get(timeout=WAIT) == 5
         assert stock.send_task("ping").get(timeout=WAIT) == {"result": "pong"}
         failed = stock.send_task("fail", ("why",))
         with pytest.raises(Exception, match="why"):
             failed.get(timeout=WAIT)
+    finally:
+        gc.collect()
+        disconnect(stock)
 
 
 def test_a_stock_worker_runs_what_our_registry_sends(alone, start):
