@@ -9,7 +9,17 @@ from celeriac.tasks.context import TaskContext
 from celeriac.tasks.controller import TaskController
 from celeriac.tasks.definition import TaskDefinition, task
 from celeriac.tasks.handle import TaskHandle
-from celeriac.tasks.policies import Limits, Priority, Retry, TaskState, constant, exponential, jittered, linear
+from celeriac.tasks.policies import (
+    Limits,
+    Priority,
+    RateLimit,
+    Retry,
+    TaskState,
+    constant,
+    exponential,
+    jittered,
+    linear,
+)
 from celeriac.tasks.publisher import CeleryPublisher
 from celeriac.tasks.registry import TasksRegistry
 from celeriac.tasks.result import Progress, TaskResult
@@ -24,6 +34,7 @@ __all__ = [
     "Limits",
     "Priority",
     "Progress",
+    "RateLimit",
     "Retry",
     "ScheduleEntry",
     "Step",

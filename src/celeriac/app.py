@@ -115,6 +115,14 @@ class _App(Celery):
         """What ``celery beat`` starts."""
         return self.subclass_with_self(cast("Any", "celeriac.schedule.beat:Beat"))
 
+    def close(self) -> None:
+        """Close the result backend's connections too; those to the broker are kombu's, and shared by URL."""
+        backend = getattr(self, "_backend", None)  # this thread's, if it was ever used
+        disconnect: Any = getattr(backend, "disconnect", None)
+        if disconnect is not None:
+            disconnect()
+        super().close()
+
     def task(self, *args: Any, **opts: Any) -> Any:
         """Celery's decorator. The task is this application's alone, unless it says ``shared=True``."""
         decorate: Any = super().task

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from celeriac.exceptions import InvalidTask
 from celeriac.tasks.controller import TaskController
 from celeriac.tasks.declaration import TaskDeclaration
-from celeriac.tasks.policies import Limits, Priority, Retry, TaskPolicy
+from celeriac.tasks.policies import Limits, Priority, RateLimit, Retry, TaskPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -71,7 +71,7 @@ def task(
     priority: Priority | None = None,
     retry: Retry | None = None,
     limits: Limits | None = None,
-    rate_limit: str | None = None,
+    rate_limit: str | RateLimit | None = None,
     expires: float | None = None,
     ignore_result: bool | None = None,
 ) -> TaskDecorator:
@@ -83,7 +83,8 @@ def task(
         priority: how urgent it is; ``None`` means ``Priority.NORMAL``.
         retry: which errors are tried again, and when; ``None`` means none are, unless the task asks for it.
         limits: seconds an attempt may take; ``None`` leaves them to the settings.
-        rate_limit: how often one worker may start it, as ``"10/s"``, ``"10/m"`` or ``"10/h"``.
+        rate_limit: how often it may start, as ``"10/s"``, ``"10/m"`` or ``"10/h"``. The text alone holds for each
+            worker by itself, :class:`~celeriac.tasks.policies.RateLimit` for all of them together.
         expires: seconds after which it is no longer worth running.
         ignore_result: keep no result; ``get()`` then returns ``None`` at once.
 

@@ -12,7 +12,9 @@ from celeriac.exceptions import CallError, DuplicateTask, InvalidResult, Unowned
 from celeriac.injection import scopes_of
 from celeriac.tasks.context import RetryRequested, TaskContext
 from celeriac.tasks.loop import run_coroutine
+from celeriac.tasks.policies import RateLimit
 from celeriac.tasks.queues import transport_of
+from celeriac.tasks.rate import ClusterRate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,11 +33,13 @@ _NEVER_WORTH_A_RETRY = (CallError, InvalidResult)
 class Execution:
     """How the worker runs one task."""
 
-    def __init__(self, definition: TaskDeclaration, controller: type[Any], container: Resolver) -> None:
+    def __init__(self, app: Celery, definition: TaskDeclaration, controller: type[Any], container: Resolver) -> None:
         self.definition = definition
         self.controller = controller
         self.scope = scopes_of(container)
         self.retry = definition.policy.retry
+        limit = definition.policy.rate_limit
+        self.rate = ClusterRate(app, definition.name, limit) if isinstance(limit, RateLimit) else None
 
     def __call__(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run the task once: plain JSON in, plain JSON out.
@@ -49,6 +53,8 @@ class Execution:
         context = TaskContext(task)
         token = context.enter()
         try:
+            if self.rate is not None:
+                self.rate.wait_for_slot(task)
             return self._attempt(args, kwargs)
         except RetryRequested as request:
             self._again(task, request.cause, request.countdown, request.max_retries)
@@ -105,7 +111,7 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
             return known
         raise DuplicateTask(task=definition.name, first=origin, second=definition.origin)
     definition.signature.prepare()
-    execution = Execution(definition, definition.controller, container)
+    execution = Execution(app, definition, definition.controller, container)
 
     def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return execution(self, args, kwargs)

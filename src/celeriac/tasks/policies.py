@@ -11,6 +11,7 @@ __all__ = [
     "Backoff",
     "Limits",
     "Priority",
+    "RateLimit",
     "Retry",
     "TaskPolicy",
     "TaskState",
@@ -196,6 +197,35 @@ class Limits:
         return {name: value for name, value in said.items() if value is not None}
 
 
+_PERIODS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How often a task may start on all workers together: ``RateLimit("10/m")``, evenly spaced.
+
+    The plain text ``rate_limit="10/m"`` is Celery's own limit, which each worker keeps for itself.
+    """
+
+    rate: str
+    """A number of starts per ``s``, ``m`` or ``h``."""
+
+    def __post_init__(self) -> None:
+        count, _, period = self.rate.partition("/")
+        if not count.isdecimal() or int(count) < 1 or period not in _PERIODS:
+            msg = f"a rate is a number of starts per s, m or h, such as '10/m', not {self.rate!r}"
+            raise ValueError(msg)
+
+    def __str__(self) -> str:
+        return f"{self.rate} for all workers together"
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two starts."""
+        count, _, period = self.rate.partition("/")
+        return _PERIODS[period] / int(count)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPolicy:
     """All that ``@task`` was told beside the name."""
@@ -204,7 +234,7 @@ class TaskPolicy:
     priority: Priority | None = None
     retry: Retry | None = None
     limits: Limits = field(default_factory=Limits)
-    rate_limit: str | None = None
+    rate_limit: str | RateLimit | None = None
     expires: float | None = None
     ignore_result: bool | None = None
 
@@ -219,7 +249,7 @@ class TaskPolicy:
             "queue": self.queue,
             "priority": None if self.priority is None else self.priority.on(transport),
             "max_retries": self.retry and self.retry.max_retries,
-            "rate_limit": self.rate_limit,
+            "rate_limit": self.rate_limit if isinstance(self.rate_limit, str) else None,
             "expires": self.expires,
             "ignore_result": self.ignore_result,
         }

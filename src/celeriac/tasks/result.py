@@ -14,7 +14,7 @@ from celery.result import GroupResult
 from kombu.exceptions import OperationalError
 from kombu.utils.url import maybe_sanitize_url
 
-from celeriac.exceptions import ResultTimeout, ResultUnavailable, TaskRevoked
+from celeriac.exceptions import ResultError, ResultTimeout, ResultUnavailable, TaskRevoked
 from celeriac.tasks.guard import refuse_inside_loop, refuse_inside_task
 from celeriac.tasks.policies import TaskState
 from celeriac.tasks.threads import in_thread
@@ -166,7 +166,7 @@ class TaskResult(Generic[R_co]):
         except TaskRevokedError as error:
             raise TaskRevoked(task=self.task, id=self.id) from error
         except Exception as error:
-            if self._is_the_tasks_own(error):
+            if isinstance(error, ResultError) or self._is_the_tasks_own(error):
                 raise
             if isinstance(error, CeleryTimeoutError):
                 raise self._timeout(timeout or 0, self._state_name()) from error

@@ -38,7 +38,7 @@ class RecordedResult:
         Raises:
             ResultTimeout: at once, so that no test hangs.
         """
-        raise ResultTimeout(task=self.task, id=self.id, seconds=timeout or 0.0, state="recorded, not sent")
+        raise ResultTimeout(task=self.task, id=self.id, seconds=timeout or 0.0, state="PENDING (recorded, not sent)")
 
     def revoke(self, **_options: Any) -> None:
         """Note that somebody wanted it revoked."""

@@ -20,6 +20,12 @@ class _SubscribesWhenAwaited:
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Do nothing."""
 
+    def disconnect(self: Any) -> None:
+        """Close every connection of this process. The next use opens new ones."""
+        self.result_consumer.stop()
+        if "client" in vars(self):  # made at the first use
+            self.client.connection_pool.disconnect()
+
 
 class LazyRedisBackend(_SubscribesWhenAwaited, RedisBackend):
     """For ``redis://`` and ``rediss://``."""
