@@ -99,7 +99,7 @@ celery-beat: $(STAMP) ## beat; run one and no more
 
 .PHONY: test
 test: $(STAMP) ## every test that needs no Docker
-	@$(BIN)/pytest -m "not docker and not faults"
+	@$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not docker and not faults"
 
 .PHONY: test-docker
 test-docker: $(STAMP) ## the tests that need a Docker engine
@@ -131,7 +131,7 @@ format: $(STAMP) ## put the code into its form
 
 .PHONY: docs
 docs: $(STAMP) ## build the site into site/, strictly
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .PHONY: docs-serve
 docs-serve: $(STAMP) ## serve the site, built again on every change

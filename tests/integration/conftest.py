@@ -75,9 +75,9 @@ def broker_on(url: str, **options: Any) -> Generator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def shared(redis_url: str) -> Generator[Broker]:
-    """The server of the pools' workers."""
-    with broker_on(redis_url) as broker:
+def shared() -> Generator[Broker]:
+    """The server of the pools' workers. It is theirs: on ``redis_url`` they would take what other tests send."""
+    with redis_server() as url, broker_on(url) as broker:
         yield broker
 
 

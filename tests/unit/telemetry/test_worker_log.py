@@ -20,12 +20,12 @@ def _the_worker_finds_its_app(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _send(redis_url: str, *names: str) -> dict[str, str]:
     """Run these tasks to their end, and return their ids."""
-    app = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": redis_url}))
     ids: dict[str, str] = {}
-    for name in names:
-        result = app.send_task(name)
-        result.get(timeout=20, propagate=False)
-        ids[name] = result.id
+    with create_celery_app(CeleryAppConfig.from_mapping({"redis_url": redis_url})) as app:
+        for name in names:
+            result = app.send_task(name)
+            result.get(timeout=20, propagate=False)
+            ids[name] = result.id
     return ids
 
 
@@ -38,7 +38,8 @@ def _lines(worker: WorkerProcess) -> list[dict[str, Any]]:
 def test_every_line_of_a_task_names_it(
     pool: Literal["prefork", "threads", "solo"], redis_url: str, celery_worker: StartWorker
 ) -> None:
-    worker = celery_worker("talking_app", pool=pool)
+    # On a busy machine a pool's process may need longer to start than Celery waits for it, which is an error line too.
+    worker = celery_worker("talking_app", pool=pool, env={"CELERY_WORKER_PROC_ALIVE_TIMEOUT": "60"})
     ids = _send(redis_url, "talk", "talk.coroutine", "talk.fail")
     worker.stop()
     lines = _lines(worker)
