@@ -10,7 +10,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from logging.handlers import WatchedFileHandler
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from billiard.util import get_logger as get_billiard_logger
 from celery import signals
@@ -19,12 +19,7 @@ from celery.utils.log import LoggingProxy
 from celeriac.exceptions import InvalidSetting
 from celeriac.telemetry.masking import mask_url
 from celeriac.telemetry.plain_structlog import structlog
-from celeriac.telemetry.records import Description
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-
-    from structlog.typing import Processor
+from celeriac.telemetry.records import LineFormatter
 
 __all__ = ["Format", "configure_logging", "mask_url"]
 
@@ -123,29 +118,23 @@ def _handler(log: _Log) -> logging.StreamHandler[Any]:
 
 
 def _formatter(log: _Log, *, colors: bool) -> logging.Formatter:
-    rendering: list[Processor]
     if log.format == "json":
-        rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    else:
-        rendering = [
-            _shorten,
-            structlog.dev.ConsoleRenderer(
-                colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
-            ),
-        ]
-    return structlog.stdlib.ProcessorFormatter(processors=[Description(log.service_name), *rendering, _mask])
+        to_json = structlog.processors.JSONRenderer()
 
+        def for_machines(said: dict[str, Any]) -> str:
+            return str(to_json(None, "", structlog.processors.format_exc_info(None, "", said)))
 
-def _shorten(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Leave out what a person at a terminal knows: the date, and which service it is."""
-    event["timestamp"] = f"{event['timestamp'][11:23]}Z"
-    del event["service"]
-    return event
+        return LineFormatter(log.service_name, for_machines)
+    to_text = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+    )
 
+    def for_people(said: dict[str, Any]) -> str:
+        said["timestamp"] = f"{said['timestamp'][11:23]}Z"  # a person at a terminal knows the date, and the service
+        del said["service"]
+        return to_text(None, "", said)
 
-def _mask(_logger: object, _method: str, line: Any) -> str:
-    """The last step, over the finished line: so nothing gets past it, be it event, value or traceback."""
-    return mask_url(line)
+    return LineFormatter(log.service_name, for_people)
 
 
 def _wants_colors(stream: Any) -> bool:
