@@ -22,12 +22,15 @@ def main() -> None:
     said = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as directory, EmbeddedRedis(Path(directory)) as server:
-        for row in Spine(server.url, said.rounds, said.tasks).rows():
+        spine = Spine(server.url, said.rounds, said.tasks)
+        resolved = spine.resolve()
+        for row in spine.rows():
             print(" ".join(row.cells()), file=sys.stderr, flush=True)
             rows.append(row)
     versions = ", ".join(f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "punq", "pydantic"))
     print(f"{platform.python_implementation()} {platform.python_version()}, {versions}\n")
     print(table(rows))
+    print(f"\n{resolved}")
 
 
 if __name__ == "__main__":

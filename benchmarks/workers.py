@@ -66,4 +66,4 @@ class MeasuredWorker:
         """User and system time so far, of the worker and its children that live."""
         main = psutil.Process(self._process.pid)
         times = [process.cpu_times() for process in [main, *main.children(recursive=True)]]
-        return sum(each.user + each.system for each in times)
+        return float(sum(each.user + each.system for each in times))
