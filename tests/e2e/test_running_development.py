@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from celery import Celery
 from tests.e2e.made import Made, copy_checkout
+from tests.kit.clients import client
 
 from celeriac.testing.embedded import EmbeddedRedis, answers
 
@@ -32,8 +33,8 @@ def url_in(checkout: Path) -> str:
 
 def executed(url: str, task: str) -> object:
     """The result of a task that whatever worker runs on this server has executed."""
-    with Celery(broker=url, backend=url) as client:
-        return client.send_task(task, queue="default").get(timeout=30)
+    with client(Celery(broker=url, backend=url)) as app:
+        return app.send_task(task, queue="default").get(timeout=30)
 
 
 @pytest.mark.proves("S001-12", "S004-2")

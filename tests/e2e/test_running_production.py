@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from tests.e2e.made import ROOT, Made, copy_checkout, make_command
+from tests.kit.clients import client
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -26,12 +27,12 @@ def inspect(redis_url):
     """Asks the one worker that is running, again until it answers: the broker forgets a question that nobody heard."""
 
     def ask(question: str) -> Any:
-        while not (answers := getattr(client.control.inspect(limit=1, timeout=1), question)()):
+        while not (answers := getattr(app.control.inspect(limit=1, timeout=1), question)()):
             pass
         (answer,) = answers.values()
         return answer
 
-    with Celery(broker=redis_url, backend=redis_url) as client:
+    with client(Celery(broker=redis_url, backend=redis_url)) as app:
         yield ask
 
 
@@ -71,11 +72,11 @@ def test_make_celery_beat_sends_what_is_due_with_a_scheduler_that_remembers(chec
 def test_logging_level_decides_what_a_worker_says(checkout, redis_url):
     with (
         Made(checkout, "celery-worker", env={"REDIS_URL": redis_url, "LOGGING_LEVEL": "WARNING"}) as worker,
-        Celery(broker=redis_url, backend=redis_url) as client,
+        client(Celery(broker=redis_url, backend=redis_url)) as app,
     ):
-        while not client.control.ping(limit=1, timeout=1):  # it may say nothing, so it is asked until it answers
+        while not app.control.ping(limit=1, timeout=1):  # it may say nothing, so it is asked until it answers
             assert worker.running
-        assert client.send_task("ping", queue="default").get(timeout=30) == {"result": "pong"}
+        assert app.send_task("ping", queue="default").get(timeout=30) == {"result": "pong"}
     assert "ready." not in worker.output
     assert "succeeded" not in worker.output
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 from redis import Redis
+from tests.kit.clients import client
 from tests.kit.service import Container, Registry
 
 from celeriac import CeleryAppConfig, CeleryPublisher, create_celery_app
@@ -21,17 +20,6 @@ from celeriac.testing.worker import WorkerProcess
 
 APP = "tests.kit.app"
 POOLS = [pytest.param(pool, marks=pytest.mark.xdist_group(pool)) for pool in ("prefork", "threads", "solo")]
-
-
-_UNCLOSED = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """kombu keeps the publishing connections of an app in pools that live as long as the process."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(_UNCLOSED)
 
 
 def until(happens: Callable[[], Any], *, timeout: float = 20.0) -> Any:
@@ -53,25 +41,12 @@ class Broker:
     redis: Redis
 
 
-def disconnect(app: Celery) -> None:
-    """Close what the app opened. Celery's own ``close`` leaves the connections of the result backend to themselves."""
-    backend: Any = app.backend
-    backend.result_consumer.stop()
-    backend.client.close()
-    backend.client.connection_pool.disconnect()
-    app.close()
-
-
 @contextmanager
 def broker_on(url: str, **options: Any) -> Generator[Broker]:
     app = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": url, **options}))
     Registry.install(app, Container())
-    with Redis.from_url(url) as redis:
-        try:
-            yield Broker(url, app, Registry(CeleryPublisher(app)), redis)
-        finally:
-            gc.collect()  # a result that is let go takes leave of the server, which must still be there
-            disconnect(app)
+    with Redis.from_url(url) as redis, client(app):
+        yield Broker(url, app, Registry(CeleryPublisher(app)), redis)
 
 
 @pytest.fixture(scope="session")

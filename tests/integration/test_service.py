@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Generator
 
 import pytest
 from celery import Celery
 from pydantic import SecretStr
 from redis import Redis
-from tests.integration.conftest import POOLS, disconnect
+from tests.integration.conftest import POOLS
+from tests.kit.clients import disconnect
 
 from celeriac.exceptions import InvalidArguments
 from celeriac.testing.worker import WorkerProcess
@@ -35,7 +35,6 @@ def container(settings: Settings) -> Generator[Container]:
     try:
         yield container
     finally:
-        gc.collect()  # results take leave of the server, which must still be there
         disconnect(container.resolve(Celery))
         container.close()
 

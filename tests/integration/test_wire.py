@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import pytest
 from celery import Celery
 from pydantic import SecretStr
-from tests.integration.conftest import Broker, disconnect, until
+from tests.integration.conftest import Broker, until
+from tests.kit.clients import client
 
 from celeriac import CeleryAppConfig, create_celery_app
 
@@ -82,28 +82,21 @@ def test_the_same_holds_for_those_who_send_by_name(alone):
 @pytest.mark.proves("S000-10", "S003-1")
 @pytest.mark.parametrize("pool", ["threads"], indirect=True)
 def test_a_client_without_any_task_body_submits_and_reads(worker, shared):
-    client = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": shared.url}))
-    try:
-        assert "add" not in client.tasks
-        assert client.send_task("add", (2, 3)).get(timeout=WAIT) == 5
-    finally:
-        gc.collect()
-        disconnect(client)
+    with client(create_celery_app(CeleryAppConfig.from_mapping({"redis_url": shared.url}))) as app:
+        assert "add" not in app.tasks
+        assert app.send_task("add", (2, 3)).get(timeout=WAIT) == 5
 
 
 @pytest.mark.parametrize("pool", ["threads"], indirect=True)
 def test_stock_celery_calls_our_tasks_and_reads_their_results(worker, shared):
     stock = Celery("stock", broker=shared.url, backend=shared.url, set_as_current=False)
     stock.conf.task_default_queue = "default"  # where stock Celery says "celery"
-    try:
+    with client(stock):
         assert stock.send_task("add", (2,), {"y": 3}).get(timeout=WAIT) == 5
         assert stock.send_task("ping").get(timeout=WAIT) == {"result": "pong"}
         failed = stock.send_task("fail", ("why",))
         with pytest.raises(Exception, match="why"):
             failed.get(timeout=WAIT)
-    finally:
-        gc.collect()
-        disconnect(stock)
 
 
 def test_a_stock_worker_runs_what_our_registry_sends(alone, start):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from tests.kit.clients import client
 
 from celeriac import CeleryAppConfig, create_celery_app
 from celeriac.testing.fixtures import StartWorker
@@ -21,7 +22,7 @@ def _the_worker_finds_its_app(monkeypatch: pytest.MonkeyPatch) -> None:
 def _send(redis_url: str, *names: str) -> dict[str, str]:
     """Run these tasks to their end, and return their ids."""
     ids: dict[str, str] = {}
-    with create_celery_app(CeleryAppConfig.from_mapping({"redis_url": redis_url})) as app:
+    with client(create_celery_app(CeleryAppConfig.from_mapping({"redis_url": redis_url}))) as app:
         for name in names:
             result = app.send_task(name)
             result.get(timeout=20, propagate=False)
