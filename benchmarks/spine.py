@@ -19,7 +19,7 @@ from benchmarks.table import Row
 from benchmarks.workers import PATIENCE, MeasuredWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from celery import Celery
 
@@ -151,7 +151,7 @@ class Spine:
         return int(self.redis.info("stats")["total_connections_received"])
 
     @contextmanager
-    def _worker(self, app: str, *arguments: str) -> Iterator[MeasuredWorker]:
+    def _worker(self, app: str, *arguments: str) -> Generator[MeasuredWorker]:
         self.redis.flushdb()
         with MeasuredWorker(app, self.environment, *arguments) as worker:
             yield worker
