@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
+from celery.backends.redis import RedisBackend
 
 
 @contextmanager
@@ -22,14 +23,15 @@ def client(app: Celery) -> Generator[Celery]:
 def disconnect(app: Celery) -> None:
     """Close what the app opened to read results, which Celery's own ``close`` leaves open.
 
-    What it opened to send is kombu's: one pool for all apps of a URL, for as long as the process lives.
+    Celery makes a result backend for each thread and knows only that of the current one. A result that is let go later
+    would connect again to take leave of the server, which may be gone by then: so all of them take leave now.
 
-    A result that is let go later takes leave of the server, for which Celery would connect again: the server may be
-    gone by then, so all of them take leave now.
+    What the app opened to send is kombu's: one pool for all apps of a URL, for as long as the process lives.
     """
-    gc.collect()
-    backend: Any = app.backend
-    backend.result_consumer.stop()
-    backend.result_consumer.subscribed_to.clear()
-    backend.client.connection_pool.disconnect()
+    backends: list[Any] = [each for each in gc.get_objects() if issubclass(type(each), RedisBackend)]
+    for backend in backends:
+        if backend.app is app:
+            backend.result_consumer.stop()
+            backend.result_consumer.subscribed_to.clear()
+            backend.client.connection_pool.disconnect()
     app.close()
