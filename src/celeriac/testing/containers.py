@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 import time
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -33,6 +35,8 @@ def docker_engine_answers() -> bool:
     """Whether testcontainers is installed and a Docker engine answers it."""
     if find_spec("testcontainers") is None or find_spec("docker") is None:
         return False
+    if not _socket_answers():
+        return False
     from docker.errors import DockerException  # noqa: PLC0415
 
     import docker  # noqa: PLC0415 - optional: it comes with testcontainers
@@ -45,6 +49,20 @@ def docker_engine_answers() -> bool:
             client.close()
     except DockerException:
         return False
+
+
+def _socket_answers() -> bool:
+    """Whether somebody listens where Docker would. Docker's own client leaves its socket open when nobody does."""
+    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not host.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(host.removeprefix("unix://"))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
