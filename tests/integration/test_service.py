@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Generator
 
 import pytest
@@ -12,6 +13,7 @@ from redis import Redis
 from tests.integration.conftest import POOLS
 from tests.kit.clients import disconnect
 
+from celeriac import TaskController
 from celeriac.exceptions import InvalidArguments
 from celeriac.testing.worker import WorkerProcess
 from core.configs.settings import RedisSettings, Settings
@@ -86,6 +88,10 @@ def test_three_groups_of_tasks_are_registered(container):
         "delivery.tasks.controllers.example.ExampleTaskController",
         "delivery.tasks.controllers.ping.PingTaskController",
     }
+    for group in groups:
+        module, _, name = group.rpartition(".")
+        assert issubclass(getattr(importlib.import_module(module), name), TaskController)
+    assert len({group.rpartition(".")[0] for group in groups}) == 3, "each group is a module of its own"
     app = container.resolve(Celery)
     assert {definition.name for definition in TasksRegistry.definitions().values()} <= set(app.tasks)
 

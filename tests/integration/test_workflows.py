@@ -29,8 +29,12 @@ def test_a_group_has_as_many_results_as_steps(registry):
 
 @pytest.mark.proves("S002-26", "S000-37")
 def test_a_chord_calls_back_once_with_all_results(registry, tmp_path):
-    step = gather(*(registry.process_item.s(number) for number in (2, 3, 4))).then(registry.aggregate_results)
-    assert step.delay().get(timeout=WAIT) == 29
+    items = [registry.process_item.s(number) for number in (2, 3, 4)]
+    assert gather(*items).then(registry.aggregate_results).delay().get(timeout=WAIT) == 29
+    path = tmp_path / "callbacks"
+    gather(*items).then(registry.write_down, path=path).delay().get(timeout=WAIT)
+    gather(*items).then(registry.write_down, path=path).delay().get(timeout=WAIT)
+    assert path.read_text().splitlines() == ["[4, 9, 16]", "[4, 9, 16]"]
 
 
 @pytest.mark.proves("S004-18")

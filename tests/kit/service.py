@@ -313,6 +313,10 @@ class StoryController(TaskController):
     def aggregate_results(self, results: list[int]) -> int:
         return sum(results)
 
+    @task("write_down")
+    def write_down(self, results: list[int], path: Path) -> None:
+        append(path, str(results))
+
     @task("urgent", queue="high_priority", priority=Priority.CRITICAL)
     def urgent(self) -> None: ...
 
@@ -364,6 +368,7 @@ class Registry(celeriac.TasksRegistry):
     save_results = StoryController.save_results
     process_item = StoryController.process_item
     aggregate_results = StoryController.aggregate_results
+    write_down = StoryController.write_down
     urgent = StoryController.urgent
     batch = StoryController.batch
 
