@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import structlog
 from pydantic import JsonValue
 from structlog.testing import capture_logs
@@ -22,9 +23,10 @@ def test_no_items_are_no_work_and_no_report():
     assert reports == []
 
 
-def test_items_with_something_missing_are_counted_in_the_log():
+@pytest.mark.usefixtures("own_logging")
+def test_items_with_something_missing_are_counted_in_the_log(monkeypatch):
+    monkeypatch.setattr("core.data.service.logger", structlog.get_logger())  # one that was used keeps its configuration
     items: list[JsonValue] = [{"a": 1, "b": None}, {"a": ""}, {"a": 0}, "", None, 0, "x", {}]
-    structlog.reset_defaults()
     with capture_logs() as lines:
         DataService().process(items, lambda *_: None)
     assert lines == [{"event": "data processed", "log_level": "info", "items": 8, "incomplete": 4}]

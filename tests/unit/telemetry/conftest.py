@@ -1,35 +1,14 @@
-"""Logging and tracing belong to the process; a test that configures them gives them back."""
-
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import structlog
-from billiard.util import get_logger as get_billiard_logger
-from celery import signals
 
 import celeriac
-
-
-@pytest.fixture
-def own_logging() -> Iterator[None]:
-    loggers = (logging.getLogger(), get_billiard_logger())
-    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
-    yield
-    for logger, level, handlers in before:
-        logger.setLevel(level)
-        for handler in set(logger.handlers).difference(handlers):
-            handler.close()
-        logger.handlers[:] = handlers
-    structlog.reset_defaults()
-    signals.setup_logging.disconnect(dispatch_uid="celeriac")
-    signals.celeryd_after_setup.disconnect(dispatch_uid="celeriac")
 
 
 @pytest.fixture
