@@ -114,7 +114,7 @@ lint: $(STAMP) ## ruff, mypy, pyright and the import contracts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/pyright
+	@$(BIN)/pyright --project pyproject.toml
 	@$(BIN)/lint-imports
 	@$(BIN)/lint-imports --config tests/architecture/cycles.toml
 
