@@ -58,6 +58,7 @@ class LazyRedisBackend(RedisBackend):
     def disconnect(self: Any) -> None:
         """Close every connection of this process. The next use opens new ones."""
         self.result_consumer.stop()
+        self.result_consumer.subscribed_to.clear()  # else a result that goes later connects again, to unsubscribe
         if "client" in vars(self):  # made at the first use
             self.client.connection_pool.disconnect()
 
