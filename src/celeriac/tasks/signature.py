@@ -30,7 +30,6 @@ __all__ = ["TaskSignature"]
 T = TypeVar("T")
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants", extra="forbid")
-_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NOT_JSON = (b"NaN", b"Infinity")
 
 type_name = inspect.formatannotation
