@@ -97,16 +97,27 @@ class _ReadOnce(Settings):
 class _App(Celery):
     """A Celery application that shares nothing with others of its process."""
 
-    def __init__(self, *args: Any, max_retries: int = 5, default_retry_delay: float = 60, **kwargs: Any) -> None:
-        self._retries: dict[str, Any] = {"max_retries": max_retries, "default_retry_delay": default_retry_delay}
+    def __init__(
+        self,
+        *args: Any,
+        max_retries: int = 5,
+        default_retry_delay: float = 60,
+        max_deliveries: int = 5,
+        **kwargs: Any,
+    ) -> None:
+        self._usual: dict[str, Any] = {
+            "max_retries": max_retries,
+            "default_retry_delay": default_retry_delay,
+            "max_deliveries": max_deliveries,
+        }
         super().__init__(*args, **kwargs)
         # Celery offers no way to name the class of its options, and its own __setattr__ would set an option.
         object.__setattr__(self.conf, "__class__", _ReadOnce)
 
     def create_task_cls(self) -> type[Task[..., Any]]:
-        """The base of every task: with our retries, where a task does not say its own."""
+        """The base of every task: with our retries and deliveries, where a task does not say its own."""
         base: type[Task[..., Any]] = self.subclass_with_self(
-            cast("Any", self.task_cls), name="Task", attribute="_app", keep_reduce=True, abstract=True, **self._retries
+            cast("Any", self.task_cls), name="Task", attribute="_app", keep_reduce=True, abstract=True, **self._usual
         )
         return base
 
@@ -129,7 +140,7 @@ class _App(Celery):
         return decorate(*args, **{"shared": False, **opts})
 
     def __reduce_keys__(self) -> dict[str, Any]:
-        return {**super().__reduce_keys__(), **self._retries}
+        return {**super().__reduce_keys__(), **self._usual}
 
 
 def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
@@ -147,6 +158,7 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
         set_as_current=False,
         max_retries=settings.task_max_retries,
         default_retry_delay=settings.task_default_retry_delay,
+        max_deliveries=settings.task_max_deliveries,
     )
     app.conf.update(conf_of(settings))
     app.loader.override_backends = _RESULT_BACKENDS

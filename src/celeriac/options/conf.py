@@ -9,6 +9,7 @@ from kombu import Queue
 from pydantic import Secret, SecretStr
 
 from celeriac.options.address import is_rabbitmq, is_redis
+from celeriac.options.delivery import DeliveryOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.tasks.policies import HIGHEST, Priority
 
@@ -37,14 +38,19 @@ def conf_of(settings: CelerySettings) -> dict[str, Any]:
 
     Tables of transport options are laid over ours, so that a single key said keeps the bounds of the others.
     """
-    names = (*CeleryOptions.model_fields, *UnlistedOptions.model_fields)
+    names = (*CeleryOptions.model_fields, *UnlistedOptions.model_fields, *DeliveryOptions.model_fields)
     conf = {name: _plain(value) for name in names if (value := getattr(settings, name)) is not None}
+    conf["environment"] = str(settings.environment)
     conf["broker_url"] = broker = _with_verified_tls(settings.broker_link())
     conf["result_backend"] = results = _with_verified_tls(settings.result_link())
     if settings.result_backend_pool_limit is not None:
         conf.setdefault("redis_max_connections", settings.result_backend_pool_limit)
     if is_redis(broker):
-        conf["broker_transport_options"] = deepcopy(REDIS_TRANSPORT) | conf.get("broker_transport_options", {})
+        ours = deepcopy(REDIS_TRANSPORT) | {
+            "lease": settings.broker_lease,
+            "max_deliveries": settings.task_max_deliveries,
+        }
+        conf["broker_transport_options"] = ours | conf.get("broker_transport_options", {})
         conf.setdefault("task_default_priority", Priority.NORMAL.on("redis"))
     elif is_rabbitmq(broker):
         conf["broker_transport_options"] = deepcopy(RABBITMQ_TRANSPORT) | conf.get("broker_transport_options", {})

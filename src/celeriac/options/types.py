@@ -21,11 +21,14 @@ __all__ = [
     "BeatSchedule",
     "Count",
     "DeliveryMode",
+    "Fraction",
     "JsonObject",
     "Kibibytes",
     "Milliseconds",
     "Names",
     "Port",
+    "PositiveCount",
+    "PositiveSeconds",
     "Priority",
     "Protocol",
     "QueueTable",
@@ -118,11 +121,16 @@ SecretUrl = Annotated[SecretStr, BeforeValidator(_url)]
 """A URL, or several to fail over to: a sequence, or one text with semicolons between them."""
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0), AfterValidator(_whole_if_whole)]
 """A duration in seconds, or a timedelta."""
+PositiveSeconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0), AfterValidator(_whole_if_whole)]
+"""A duration in seconds, or a timedelta, and not 0."""
 WholeSeconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
 """A duration in whole seconds, or a timedelta."""
 Milliseconds = Annotated[int, Field(ge=0)]
 Kibibytes = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+PositiveCount = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+"""A part of a whole: more than 0, at most 1."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Priority = Annotated[int, Field(ge=0, le=255)]
 Protocol = Annotated[int, Field(ge=1, le=2)]

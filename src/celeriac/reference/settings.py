@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from celeriac.options.address import DEFAULT_BROKER, DEFAULT_RESULTS, BrokerAddress
 from celeriac.options.conf import RABBITMQ_TRANSPORT, REDIS_TRANSPORT, RESULT_TRANSPORT
+from celeriac.options.delivery import DeliveryOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.options.variables import variables_of
 from celeriac.settings import CelerySettings
@@ -28,6 +29,9 @@ _WORDS: Final = {
     "BeatSchedule": "JSON: entries by name",
     "Callable[..., Any]": "",
     "Count": "whole number",
+    "Fraction": "more than 0, at most 1",
+    "PositiveCount": "whole number from 1",
+    "PositiveSeconds": "seconds",
     "DeliveryMode": "transient or persistent",
     "JsonObject": "JSON object",
     "Kibibytes": "KiB",
@@ -60,6 +64,12 @@ _OURS: Final = {
     "task_max_retries": "Retries after the first attempt, for tasks that say nothing else.",
     "task_default_retry_delay": "Wait before a retry, for tasks that say nothing else.",
     "result_backend_pool_limit": "Connections of the result backend; another name of `redis_max_connections`.",
+    "worker_async_concurrency": "Coroutines that one worker process runs at the same time.",
+    "task_max_deliveries": "Deliveries of one message that ended with their worker, before it becomes a dead letter.",
+    "broker_lease": "Seconds for which a message is lent to a worker that is not heard of; then another gets it.",
+    "publish_timeout": "Seconds in which a publish succeeds or fails, whatever happened to the broker.",
+    "broker_allow_unsafe": "In production, start on a broker that could lose messages, with a warning.",
+    "broker_memory_high_water": "Part of Redis's `maxmemory` at which publishers are refused.",
     "redis_url": "Server of both broker and results.",
     "broker": "`redis` or `rabbitmq`: which broker's single variables make the URL.",
     "rabbitmq_username": "User of the composed RabbitMQ URL.",
@@ -138,7 +148,7 @@ def _variables(name: str) -> str:
 
 
 def _type(name: str) -> str:
-    owners = (CelerySettings, CeleryOptions, UnlistedOptions, BrokerAddress)
+    owners = (CelerySettings, CeleryOptions, UnlistedOptions, DeliveryOptions, BrokerAddress)
     annotation = str(next(cls.__annotations__[name] for cls in owners if name in cls.__annotations__))
     literals = re.sub(
         r"Literal\[(.*?)\]", lambda found: found[1].replace('"', "").replace("'", "").replace(", ", " | "), annotation

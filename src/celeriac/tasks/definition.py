@@ -74,6 +74,7 @@ def task(
     rate_limit: str | RateLimit | None = None,
     expires: float | None = None,
     ignore_result: bool | None = None,
+    max_deliveries: int | None = None,
 ) -> TaskDecorator:
     """Declare a method of a :class:`TaskController` as the task ``name``.
 
@@ -87,9 +88,12 @@ def task(
             worker by itself, :class:`~celeriac.tasks.policies.RateLimit` for all of them together.
         expires: seconds after which it is no longer worth running.
         ignore_result: keep no result; ``get()`` then returns ``None`` at once.
+        max_deliveries: how often a message is delivered to workers that die of it, before it becomes a dead letter;
+            ``None`` leaves it to ``CELERY_TASK_MAX_DELIVERIES``. A retry is a message of its own.
 
     Raises:
         InvalidTask: the name is empty, or what is decorated is no function.
+        ValueError: ``max_deliveries`` is less than 1.
     """
     policy = TaskPolicy(
         queue=queue,
@@ -99,6 +103,7 @@ def task(
         rate_limit=rate_limit,
         expires=expires,
         ignore_result=ignore_result,
+        max_deliveries=max_deliveries,
     )
 
     def declare(function: Callable[..., Any]) -> TaskDefinition[..., Any, Any]:

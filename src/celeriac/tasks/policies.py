@@ -237,6 +237,12 @@ class TaskPolicy:
     rate_limit: str | RateLimit | None = None
     expires: float | None = None
     ignore_result: bool | None = None
+    max_deliveries: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_deliveries is not None and self.max_deliveries < 1:
+            msg = f"max_deliveries must be 1 or more, not {self.max_deliveries}"
+            raise ValueError(msg)
 
     def task_options(self, transport: str, usual_soft: float | None = None) -> dict[str, Any]:
         """The attributes of the Celery task: only what was said, so that settings fill in the rest.
@@ -252,6 +258,7 @@ class TaskPolicy:
             "rate_limit": self.rate_limit if isinstance(self.rate_limit, str) else None,
             "expires": self.expires,
             "ignore_result": self.ignore_result,
+            "max_deliveries": self.max_deliveries,
         }
         return {name: value for name, value in said.items() if value is not None} | self.limits.options(usual_soft)
 
