@@ -1,0 +1,301 @@
+"""A Link against real servers: plain, with users, with TLS, behind Sentinel, hanging, restarted, forked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from celeriac.testing.embedded import find_redis_server
+from celeriac.transport.link import Link, Script, connector
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def until(happens: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def server(directory: Path, *options: str, port: int | None = None, up: Callable[[int], object] | None = None):
+    """A server of this test's own; gives its port and its process."""
+    port = port or free_port()
+    command = [str(find_redis_server()), "--port", str(port), "--save", "", "--dir", str(directory), *options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: (up or answers)(port))
+            yield port, process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory) -> Generator[int]:
+    with server(tmp_path_factory.mktemp("redis")) as (port, _):
+        yield port
+
+
+@pytest.fixture
+def link(port) -> Generator[Link]:
+    link = Link(connector(f"redis://127.0.0.1:{port}/3"), timeout=5)
+    link.call("FLUSHALL")
+    yield link
+    link.close()
+
+
+def test_a_command_gets_its_reply_as_bytes(link):
+    assert link.call("SET", "key", "wört") == b"OK"
+    assert link.call("GET", b"key") == "wört".encode()
+    assert link.call("GET", "none") is None
+    assert link.call("INCRBY", "count", 3) == 3
+    assert link.call("CLIENT", "LIST").count(b"db=3") == 1
+
+
+def test_a_reply_of_several_reads_arrives_whole(link):
+    text = os.urandom(700_000)
+    link.call("SET", "big", text)
+    assert link.call("GET", "big") == text
+
+
+def test_an_error_of_the_server_is_of_redis_py_and_leaves_the_connection_open(link):
+    link.call("SET", "text", "x")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        link.call("LPUSH", "text", 1)
+    assert link.connected
+    replies = link.pipeline([("GET", "text"), ("LPUSH", "text", 1), ("LPUSH", "list", 1, 2)])
+    assert (replies[0], type(replies[1]), replies[2]) == (b"x", ResponseError, 2)
+
+
+def test_rendered_commands_travel_as_they_are(link):
+    assert link.send_packed(b"*1\r\n$4\r\nPING\r\n" * 3, 3) == [b"PONG"] * 3
+    link.write(b"*1\r\n$4\r\nPING\r\n", 5)
+    link.write(b"*2\r\n$4\r\nPING\r\n$1\r\n2\r\n", 5)
+    assert link.read(2, 5) == [b"PONG", b"2"]
+
+
+def test_a_script_is_sent_once_and_again_when_the_server_forgot_it(link):
+    script = Script("return {KEYS[1], ARGV[1], ARGV[2]}")
+    for _ in range(2):
+        assert script.call(link, ["k"], ["a", 2]) == [b"k", b"a", b"2"]
+    link.call("SCRIPT", "FLUSH")
+    assert script.call(link, ["k"], ["a", 2]) == [b"k", b"a", b"2"]
+
+
+def test_pushes_wait_for_who_waits_for_them(port, link):
+    link.call("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "queue", "NOLOOP")
+    with Redis(port=port, db=3) as other:
+        assert link.wait(0) == []
+        other.lpush("queue", 1)
+        assert link.call("PING") == b"PONG"
+        assert link.wait(5) == [[b"invalidate", [b"queue"]]]
+        assert link.wait(0.01) == []
+        timer = threading.Timer(0.1, other.lpush, ("queue", 2))
+        timer.start()
+        assert link.wait(10) == [[b"invalidate", [b"queue"]]]
+        timer.join()
+
+
+def test_a_subscription_answers_by_pushes_alone(port, link):
+    link.send_packed(b"*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n", 0)
+    assert link.wait(5) == [[b"subscribe", b"c", 1]]
+    with Redis(port=port) as other:
+        other.publish("c", "said")
+    assert link.wait(5) == [[b"message", b"c", b"said"]]
+    assert link.call("PING") == b"PONG"
+
+
+def test_whoever_connects_again_is_told(port):
+    seen: list[object] = []
+    link = Link(connector(f"redis://127.0.0.1:{port}"), timeout=5, on_connect=lambda it: seen.append(it.call("PING")))
+    link.call("PING")
+    link.close()
+    link.call("PING")
+    assert seen == [b"PONG", b"PONG"]
+    link.close()
+
+
+def test_a_server_that_hung_up_is_noticed_before_anything_is_sent(port, link):
+    assert link.alive()
+    with Redis(port=port) as other:
+        other.client_kill_filter(_id=str(link.call("CLIENT", "ID")))
+    until(lambda: not link.alive())
+    with pytest.raises(RedisConnectionError):
+        link.call("PING")
+    assert not link.connected
+    assert link.call("PING") == b"PONG"
+
+
+def test_a_hanging_server_costs_the_timeout_and_the_connection(tmp_path):
+    with server(tmp_path) as (port, process):
+        link = Link(connector(f"redis://127.0.0.1:{port}"), timeout=0.2)
+        link.call("PING")
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(RedisTimeoutError):
+            link.call("LPUSH", "list", 1)
+        assert link.uncertain
+        with pytest.raises(RedisTimeoutError):  # connecting hangs as well
+            link.call("LPUSH", "list", 2)
+        assert not link.uncertain
+        process.send_signal(signal.SIGCONT)
+        assert link.call("PING", timeout=5) == b"PONG"
+        link.close()
+
+
+def test_a_refusal_is_an_error_of_redis_py():
+    link = Link(connector(f"redis://127.0.0.1:{free_port()}"), timeout=1)
+    with pytest.raises(RedisConnectionError, match="refused"):
+        link.call("PING")
+    assert not link.connected
+    with pytest.raises(RedisConnectionError):
+        link.fileno()
+
+
+def test_a_forked_child_leaves_the_parents_connection_alone(port, link):
+    link.call("SET", "whose", "parent")
+    mine = link.call("CLIENT", "ID")
+    child = os.fork()
+    if not child:
+        try:
+            other = link.call("CLIENT", "ID")
+            link.call("SET", "whose", "child" if other != mine else "shared")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert link.call("CLIENT", "ID") == mine
+    assert link.call("GET", "whose") == b"child"
+
+
+def test_a_user_may_do_what_it_may(port):
+    with Redis(port=port) as admin:
+        admin.acl_setuser(
+            "producer", enabled=True, passwords=["+ge:h/eim"], categories=["-@all"], commands=["+lpush"], keys=["*"]
+        )
+    link = Link(connector(f"redis://producer:ge%3Ah%2Feim@127.0.0.1:{port}"), timeout=5)
+    assert link.call("LPUSH", "q", 1) == 1
+    with pytest.raises(NoPermissionError):
+        link.call("GET", "q")
+    link.close()
+    with pytest.raises(AuthenticationError):
+        Link(connector(f"redis://producer:wrong@127.0.0.1:{port}"), timeout=5).call("LPUSH", "q", 1)
+
+
+def test_an_address_never_shows_its_password():
+    made = connector("redis://:geheim@localhost:1/0")
+    assert "geheim" not in repr(made) + made.address
+
+
+@pytest.fixture
+def certificate(tmp_path) -> tuple[Path, Path]:
+    crt, key = tmp_path / "crt", tmp_path / "key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(crt)]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    return crt, key
+
+
+def test_tls_is_checked_unless_told_otherwise(tmp_path, certificate):
+    crt, key = map(str, certificate)
+    files = ["--tls-cert-file", crt, "--tls-key-file", key, "--tls-ca-cert-file", crt, "--tls-auth-clients", "no"]
+    port = free_port()
+    with server(tmp_path, "--tls-port", str(port), *files):
+        address = f"rediss://localhost:{port}/0"
+        with pytest.raises(RedisConnectionError, match="certificate verify failed"):
+            Link(connector(address), timeout=5).call("PING")
+        for made in (
+            connector(f"{address}?ssl_ca_certs={crt}"),
+            connector(f"{address}?ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={crt}"),
+            connector(f"{address}?ssl_cert_reqs=none"),
+            connector(address, options={"ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": crt}}),
+            connector(address.replace("rediss", "redis"), options={"ssl": {"ssl_cert_reqs": ssl.CERT_NONE}}),
+        ):
+            link = Link(made, timeout=5)
+            assert link.wait(0) == []
+            assert link.wait(0.01) == []
+            assert link.call("PING") == b"PONG"
+            text = os.urandom(300_000)
+            link.call("SET", "big", text)
+            assert link.call("GET", "big") == text
+            assert link.alive()
+            link.close()
+
+
+def test_a_socket_of_the_file_system(tmp_path):
+    path = tmp_path / "redis.sock"
+    with server(tmp_path, "--unixsocket", str(path)):
+        link = Link(connector(f"redis+socket://{path}?virtual_host=2"), timeout=5)
+        assert b"db=2" in link.call("CLIENT", "LIST")
+        link.close()
+
+
+def test_sentinel_says_who_is_master_and_a_demoted_one_is_left(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with (
+        server(tmp_path / "a") as (first, _),
+        server(tmp_path / "b", "--replicaof", f"127.0.0.1 {first}") as (second, _),
+    ):
+        conf = tmp_path / "sentinel.conf"
+        conf.write_text(f"sentinel monitor mine 127.0.0.1 {first} 1\nsentinel down-after-milliseconds mine 1000\n")
+        listening = free_port()
+        arguments = [str(find_redis_server()), str(conf), "--sentinel", "--port", str(listening)]
+        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as sentinel:
+            try:
+                until(lambda: answers(listening))
+                nobody = free_port()
+                url = f"sentinel://127.0.0.1:{nobody};sentinel://127.0.0.1:{listening}/4"
+                link = Link(connector(url, options={"master_name": "mine"}), timeout=5)
+                with Redis(port=listening) as asked:
+                    until(lambda: asked.sentinel_slaves("mine"))
+                    assert link.call("SET", "key", 1) == b"OK"
+                    assert f"tcp_port:{first}".encode() in link.call("INFO", "server")
+                    until(lambda: failed_over(asked))
+                    until(lambda: dict(asked.sentinel_masters())["mine"]["port"] == second)
+                until(lambda: pushed(link) and f"tcp_port:{second}".encode() in link.call("INFO", "server"))
+                link.close()
+            finally:
+                sentinel.terminate()
+
+
+def failed_over(sentinel: Redis) -> bool:
+    try:
+        return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "mine"))
+    except ResponseError:
+        return False
+
+
+def pushed(link: Link) -> bool:
+    try:
+        return bool(link.call("SET", "key", 2))
+    except (ReadOnlyError, RedisConnectionError):
+        return False
+
+
+def test_a_sentinel_without_a_master_name_is_refused():
+    with pytest.raises(ValueError, match="master_name"):
+        connector("sentinel://localhost:26379")
