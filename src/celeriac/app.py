@@ -11,6 +11,7 @@ from celery.app.utils import Settings
 from celeriac.exceptions import UnknownSetting, nearest
 from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings
+from celeriac.tasks.guarded import guard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,6 +139,16 @@ class _App(Celery):
         """Celery's decorator. The task is this application's alone, unless it says ``shared=True``."""
         decorate: Any = super().task
         return decorate(*args, **{"shared": False, **opts})
+
+    def _task_from_fun(self, *args: Any, **options: Any) -> Any:
+        # Where every function becomes a task, those that wait for the app to be finalized among them.
+        make: Any = super()._task_from_fun  # type: ignore[misc]  # known to Celery, not to its stubs
+        return guard(make(*args, **options))
+
+    def register_task(self, task: Any, **options: Any) -> Any:
+        """Celery's way to register a task that is a class."""
+        register: Any = super().register_task
+        return guard(register(task, **options))
 
     def __reduce_keys__(self) -> dict[str, Any]:
         return {**super().__reduce_keys__(), **self._usual}

@@ -20,11 +20,13 @@
     │   ├── UnknownQueue                  no worker would ever read that queue
     │   └── BlockingCall                  the call would block what it runs in
     ├── BrokerUnavailable               the broker did not take the message in time
+    ├── MalformedMessage                a message that no worker can read
     ├── ResultError                     a result could not be read
     │   ├── ResultTimeout                 the task did not finish in time
     │   ├── ResultUnavailable             the result backend did not answer
     │   ├── InvalidResult                 the value is not what the task declares
     │   └── TaskRevoked                   the task was revoked and has no result
+    ├── TaskAborted                     a task raised what would have ended its worker
     └── ServerNotFound                  no real server could be found or started
 
 An error builds its text from the attributes it was given, so the text cannot drift from them, and says what is wrong,
@@ -56,11 +58,13 @@ __all__ = [
     "InvalidScheduleEntry",
     "InvalidSetting",
     "InvalidTask",
+    "MalformedMessage",
     "MissingSetting",
     "ResultError",
     "ResultTimeout",
     "ResultUnavailable",
     "ServerNotFound",
+    "TaskAborted",
     "TaskRevoked",
     "UnknownQueue",
     "UnknownSetting",
@@ -253,6 +257,14 @@ class BrokerUnavailable(CeleriacError, ConnectionError):
     reason: str
 
 
+class MalformedMessage(CeleriacError):
+    """A message that no worker can read. It becomes a dead letter, with this text."""
+
+    template = "{part} {problem}"
+    part: str
+    problem: str
+
+
 class ResultError(CeleriacError):
     """A result could not be read."""
 
@@ -292,6 +304,14 @@ class TaskRevoked(ResultError, TaskRevokedError):
     template = "{task}[{id}] was revoked"
     task: str
     id: str
+
+
+class TaskAborted(CeleriacError):
+    """A task raised what would have ended its worker. The task has failed; the worker goes on."""
+
+    template = "task {task!r} was ended by {error}. The task has failed; its worker goes on"
+    task: str
+    error: str
 
 
 class ServerNotFound(CeleriacError):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
-from celeriac.exceptions import CallError, DuplicateTask, InvalidResult, UnownedTask
+from celeriac.exceptions import CallError, DuplicateTask, InvalidResult, TaskAborted, UnownedTask
 from celeriac.injection import scopes_of
 from celeriac.tasks.context import RetryRequested, TaskContext
+from celeriac.tasks.guarded import contain, failure_of
 from celeriac.tasks.loop import run_coroutine
 from celeriac.tasks.policies import RateLimit
 from celeriac.tasks.queues import transport_of
@@ -48,6 +49,7 @@ class Execution:
             celery.exceptions.Retry: another attempt was sent.
             InvalidArguments: the message does not fit the signature; never retried.
             InvalidResult: the method returned something else than it declares; never retried.
+            TaskAborted: it raised what would have ended the worker.
             Exception: whatever the controller let through.
         """
         context = TaskContext(task)
@@ -60,10 +62,13 @@ class Execution:
             self._again(task, request.cause, request.countdown, request.max_retries)
         except (*_CELERYS_OWN, *_NEVER_WORTH_A_RETRY):
             raise
-        except Exception as error:
-            if self.retry is None or not self.retry.covers(error):
+        except BaseException as error:
+            failure = failure_of(self.definition.name, error)
+            if failure is None:
                 raise
-            self._again(task, error, None, None)
+            if not self._is_worth_a_retry(failure):
+                raise failure from failure.__cause__
+            self._again(task, failure, None, None)
         finally:
             TaskContext.leave(token)
 
@@ -75,12 +80,21 @@ class Execution:
             try:
                 outcome = self.definition.function(controller, *positional, **named)
                 if inspect.iscoroutine(outcome):
-                    outcome = run_coroutine(outcome)
+                    outcome = run_coroutine(contain(self.definition.name, outcome))
             except _CELERYS_OWN:
                 raise
-            except Exception as error:  # noqa: BLE001  the controller decides
-                outcome = controller.handle_exception(error)
+            except BaseException as error:
+                failure = failure_of(self.definition.name, error)
+                if failure is None:
+                    raise
+                outcome = controller.handle_exception(failure)
             return signature.dump_result(outcome)
+
+    def _is_worth_a_retry(self, error: Exception) -> bool:
+        if self.retry is None:
+            return False
+        cause = error.__cause__ if isinstance(error, TaskAborted) else None
+        return self.retry.covers(error) or (cause is not None and self.retry.covers(cause))
 
     def _again(self, task: Any, error: Exception | None, countdown: float | None, max_retries: int | None) -> NoReturn:
         """Send the next attempt, or fail with ``error`` where none is left."""

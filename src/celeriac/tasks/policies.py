@@ -172,8 +172,11 @@ class Limits:
     """How long one attempt may take, in seconds.
 
     At ``soft`` the task sees ``SoftTimeLimitExceeded`` and may tidy up; at ``hard`` its process is killed. ``None``
-    leaves it to ``CELERY_TASK_SOFT_TIME_LIMIT`` and ``CELERY_TASK_TIME_LIMIT``. Celery enforces both in prefork
-    alone. A ``hard`` limit on its own brings the soft one of the settings down to it.
+    leaves it to ``CELERY_TASK_SOFT_TIME_LIMIT`` and ``CELERY_TASK_TIME_LIMIT``. A ``hard`` limit on its own brings the
+    soft one of the settings down to it.
+
+    Our pool counts both from the start of the attempt. Celery's prefork counts ``hard`` from the moment that ``soft``
+    strikes, less what has passed by then; threads and solo enforce neither.
     """
 
     soft: float | None = None
@@ -191,7 +194,7 @@ class Limits:
         """The limits as Celery takes them, where ``usual_soft`` holds for a call that says nothing."""
         soft = self.soft
         if soft is None and self.hard is not None and usual_soft and usual_soft > self.hard:
-            # Celery starts the clock of the hard limit when the soft one strikes: a later one would put it off.
+            # prefork starts the clock of the hard limit when the soft one strikes: a later one would put it off.
             soft = self.hard
         said = {"soft_time_limit": soft, "time_limit": self.hard}
         return {name: value for name, value in said.items() if value is not None}
