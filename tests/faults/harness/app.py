@@ -1,0 +1,114 @@
+"""``celery --app=tests.faults.harness.app worker``: tasks that write their start and their end into the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.faults.harness.ledger import Ledger
+from tests.faults.harness.poison import POISONS
+
+import celeriac
+from celeriac import CeleryPublisher, Limits, TaskController, create_celery_app, task
+
+T = TypeVar("T")
+
+
+class WorkController(TaskController):
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    @task("faults.work")
+    def work(self, key: str, seconds: float = 0.0) -> str:
+        """Take a while."""
+        self.ledger.write("started", key)
+        if seconds:
+            time.sleep(seconds)
+        self.ledger.write("done", key)
+        return key
+
+    @task("faults.async_work")
+    async def async_work(self, key: str, seconds: float = 0.0) -> str:
+        """Take a while, and let others go on."""
+        self.ledger.write("started", key)
+        await asyncio.sleep(seconds)
+        self.ledger.write("done", key)
+        return key
+
+    @task("faults.grip")
+    def grip(self, key: str, seconds: float) -> str:
+        """Hold the interpreter's lock, so that no other thread of this process runs."""
+        self.ledger.write("started", key)
+        library = ctypes.PyDLL(None)  # calls through PyDLL keep the lock
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:  # a signal ends usleep early
+            library.usleep(int(min(left, 0.9) * 1_000_000))
+        self.ledger.write("done", key)
+        return key
+
+    @task("faults.spin")
+    def spin(self, key: str, seconds: float) -> str:
+        """Use up a processor."""
+        self.ledger.write("started", key)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+        self.ledger.write("done", key)
+        return key
+
+    @task("faults.poison", max_deliveries=3)
+    def poison(self, key: str, kind: str) -> Any:
+        """Do something that a task should not."""
+        self.ledger.write("started", key)
+        return POISONS[kind]()
+
+    @task("faults.limited", limits=Limits(soft=1, hard=2), max_deliveries=2)
+    def limited(self, key: str, kind: str) -> Any:
+        """Do something that does not end, under limits of 1 and 2 seconds."""
+        self.ledger.write("started", key)
+        if kind == "sleep":
+            time.sleep(60)
+            return None
+        return POISONS[kind]()
+
+    @task("faults.swallow")
+    def swallow(self, key: str, data: Any) -> int:
+        """Take whatever comes, of whatever size."""
+        self.ledger.write("started", key)
+        self.ledger.write("done", key)
+        return len(str(data)) if not isinstance(data, str) else len(data)
+
+
+class Registry(celeriac.TasksRegistry):
+    work = WorkController.work
+    async_work = WorkController.async_work
+    grip = WorkController.grip
+    spin = WorkController.spin
+    poison = WorkController.poison
+    limited = WorkController.limited
+    swallow = WorkController.swallow
+
+
+class Container:
+    """Gives controllers their ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def resolve(self, service: type[T], /) -> T:
+        return service(self._ledger)  # type: ignore[call-arg]  # the registry's controllers take a ledger
+
+
+def _install() -> Any:
+    made = create_celery_app()
+    Registry.install(made, Container(Ledger(Path(os.environ["FAULTS_LEDGER"]))))
+    return made
+
+
+if "FAULTS_LEDGER" in os.environ:  # else a test imports the registry, and makes an app of its own
+    app = _install()
+    registry = Registry(CeleryPublisher(app))
