@@ -11,6 +11,9 @@ PYTHON ?= $(firstword $(foreach candidate,python3 python3.12 python3.11 python3.
 	$(if $(shell $(candidate) -c 'import sys, venv; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(candidate))))
 PIP_QUIET := --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
+# The peers of the benchmarks, apart from everything that development needs.
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 APP := delivery.tasks.app
 
 DEV = $(BIN)/python -m celeriac dev --app=$(APP)
@@ -119,8 +122,21 @@ lint: $(STAMP) ## ruff, mypy, pyright and the import contracts
 	@$(BIN)/lint-imports --config tests/architecture/cycles.toml
 
 .PHONY: bench
-bench: $(STAMP) ## measure against plain Celery
-	@$(BIN)/python -m benchmarks
+bench: $(STAMP) $(BENCH_STAMP) ## measure against plain Celery and its peers, for a quarter of an hour; nothing else should run
+	@$(BIN)/python -m benchmarks --publish
+
+.PHONY: bench-smoke
+bench-smoke: $(STAMP) $(BENCH_STAMP) ## one short round of every measure, to see that all of it works
+	@$(BIN)/python -m benchmarks --smoke
+
+.PHONY: bench-install
+bench-install: $(BENCH_STAMP) ## make .venv-bench with the peers
+
+$(BENCH_STAMP): requirements/bench.txt $(VENV)/bin/uv
+	@echo "installing the peers into $(BENCH_VENV) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH_VENV)
+	@VIRTUAL_ENV=$(BENCH_VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements/bench.txt
+	@touch $@
 
 .PHONY: format
 format: $(STAMP) ## put the code into its form
@@ -148,8 +164,9 @@ lock: $(VENV)/bin/uv ## pin every dependency with its hashes: requirements/*.txt
 	@$(COMPILE) --group embedded --no-deps --output-file requirements/embedded.txt
 	@$(COMPILE) pyproject.toml $(SERVICE) --output-file requirements/runtime.txt
 	@$(COMPILE) pyproject.toml --all-extras --group dev --group docs --output-file requirements/dev.txt
+	@$(COMPILE) --group bench --override requirements/bench-overrides.txt --output-file requirements/bench.txt
 
 .PHONY: clean
 clean: ## remove what was made here: the environment, caches, .data
-	@rm -rf .venv .data site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv $(BENCH_VENV) .data site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
