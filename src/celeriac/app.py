@@ -11,6 +11,7 @@ from celery.app.utils import Settings
 from celeriac.exceptions import UnknownSetting, nearest
 from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings
+from celeriac.transport.rules import Rules
 from celeriac.tasks.guarded import guard
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ class _App(Celery):
             "default_retry_delay": default_retry_delay,
             "max_deliveries": max_deliveries,
         }
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, amqp="celeriac.transport.amqp:LosslessAMQP", **kwargs)
+        self._rules = Rules(self)
         # Celery offers no way to name the class of its options, and its own __setattr__ would set an option.
         object.__setattr__(self.conf, "__class__", _ReadOnce)
 
@@ -126,6 +128,11 @@ class _App(Celery):
     def Beat(self) -> Any:  # noqa: N802  Celery's name
         """What ``celery beat`` starts."""
         return self.subclass_with_self(cast("Any", "celeriac.schedule.beat:Beat"))
+
+    def _connection(self, url: Any, *args: Any, transport_options: Any = None, **kwargs: Any) -> Any:
+        # What our transport asks about messages travels with the connection's options, and stays out of app.conf.
+        connect: Any = super()._connection  # type: ignore[misc]  # known to Celery, not to its stubs
+        return connect(url, *args, transport_options={"rules": self._rules, **(transport_options or {})}, **kwargs)
 
     def close(self) -> None:
         """Close the result backend's connections too; those to the broker are kombu's, and shared by URL."""
@@ -173,6 +180,8 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     )
     app.conf.update(conf_of(settings))
     app.loader.override_backends = _RESULT_BACKENDS
+    steps: Any = app.steps
+    steps["worker"].add("celeriac.worker.start:HonestStart")  # by name: who only sends needs no worker's code
     if settings.autodiscover:
         app.autodiscover_tasks(list(settings.autodiscover))
     return app

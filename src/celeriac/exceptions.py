@@ -8,6 +8,7 @@
     │   ├── InvalidSetting                a variable has a value that cannot be used
     │   ├── UnknownSetting                a variable or key that no option has
     │   ├── EagerInProduction             tasks would run inside the caller, in production
+    │   ├── UnsafeBroker                  the broker would lose tasks, in production
     │   ├── InvalidTask                   a task is declared in a way that cannot work
     │   ├── DuplicateTask                 two tasks have one name
     │   ├── UnownedTask                   a registry names a task that no controller owns
@@ -21,6 +22,7 @@
     │   └── BlockingCall                  the call would block what it runs in
     ├── BrokerUnavailable               the broker did not take the message in time
     ├── MalformedMessage                a message that no worker can read
+    ├── TooManyDeliveries               workers died over a message, or gave it back, too often
     ├── ResultError                     a result could not be read
     │   ├── ResultTimeout                 the task did not finish in time
     │   ├── ResultUnavailable             the result backend did not answer
@@ -38,7 +40,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from celery.exceptions import TaskRevokedError
+from celery.exceptions import SecurityError, TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 if TYPE_CHECKING:
@@ -66,11 +68,13 @@ __all__ = [
     "ServerNotFound",
     "TaskAborted",
     "TaskRevoked",
+    "TooManyDeliveries",
     "UnknownQueue",
     "UnknownSetting",
     "UnknownTask",
     "UnownedTask",
     "UnresolvableService",
+    "UnsafeBroker",
 ]
 
 
@@ -145,6 +149,17 @@ class EagerInProduction(ConfigurationError):
         " worker would see them. Unset CELERY_TASK_ALWAYS_EAGER, or set ENVIRONMENT=development"
     )
     environment: str
+
+
+class UnsafeBroker(ConfigurationError, SecurityError):
+    """The broker would lose tasks, in production. Celery's command shows its ``SecurityError`` without a traceback."""
+
+    template = (
+        "{broker} can lose tasks: {problems}.{remedy} To run on it all the same, set CELERY_BROKER_ALLOW_UNSAFE=true"
+    )
+    broker: str
+    problems: str
+    remedy: str
 
 
 class InvalidTask(ConfigurationError):
@@ -263,6 +278,17 @@ class MalformedMessage(CeleriacError):
     template = "{part} {problem}"
     part: str
     problem: str
+
+
+class TooManyDeliveries(CeleriacError):
+    """Workers died over a message, or gave it back, too often. It is a dead letter now."""
+
+    template = (
+        "task {task!r} was delivered {deliveries} times and never came to an end: its workers were killed, or gave it"
+        " back. It waits among the dead letters, from where it can be replayed"
+    )
+    task: str | None
+    deliveries: int
 
 
 class ResultError(CeleriacError):

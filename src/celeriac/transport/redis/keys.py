@@ -1,0 +1,63 @@
+"""The names under which the transport keeps its books on Redis. Queues are kombu's own lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["SEPARATOR", "Keys", "list_keys", "queue_of"]
+
+SEPARATOR: Final = "\x06\x16"
+"""What kombu puts between a queue's name and the step of a priority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Every key that is ours, behind kombu's ``global_keyprefix``."""
+
+    prefix: str = ""
+
+    @property
+    def leases(self) -> str:
+        """Sorted set: owner to the end of its lease, ms of the server's clock."""
+        return f"{self.prefix}celeriac.leases"
+
+    @property
+    def in_flight(self) -> str:
+        """What the key of an owner begins with: a hash of token to ``<length of list key>:<list key><raw message>``."""
+        return f"{self.prefix}celeriac.inflight:"
+
+    @property
+    def deliveries(self) -> str:
+        """Hash: SHA-1 of a raw message to how often it was delivered and not settled. Empty in normal life."""
+        return f"{self.prefix}celeriac.deliveries"
+
+    @property
+    def delayed(self) -> str:
+        """Sorted set: id of a parked message to the ms at which it is due."""
+        return f"{self.prefix}celeriac.delayed"
+
+    @property
+    def parked(self) -> str:
+        """Hash: id of a parked message to the same value as in flight."""
+        return f"{self.prefix}celeriac.delayed.messages"
+
+    @property
+    def dead(self) -> str:
+        """Sorted set: id of a dead letter to the ms at which it died."""
+        return f"{self.prefix}celeriac.dead"
+
+    @property
+    def dead_letter(self) -> str:
+        """What the key of a dead letter begins with: a hash of its fields."""
+        return f"{self.prefix}celeriac.dead:"
+
+
+def list_keys(queue: str, steps: list[int], prefix: str = "") -> list[str]:
+    """The lists of one queue, most urgent first, as kombu names them."""
+    return [f"{prefix}{queue}{SEPARATOR}{step}" if step else f"{prefix}{queue}" for step in steps]
+
+
+def queue_of(list_key: str, prefix: str = "") -> str:
+    """The queue that a list belongs to."""
+    return list_key.removeprefix(prefix).rsplit(SEPARATOR, 1)[0]

@@ -1,0 +1,67 @@
+"""What an application says about the messages that its workers take."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from kombu.serialization import prepare_accept_content
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from celeriac.transport.envelope import Envelope
+
+__all__ = ["Rules"]
+
+logger = logging.getLogger(__name__)
+
+
+class Rules:
+    """Which messages may be decoded, how often one may be delivered, and who hears of one that is given up."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = ref(app)
+        self._accept: frozenset[str] | None = None
+
+    def __repr__(self) -> str:
+        return "<rules>"  # part of what kombu tells connections apart by
+
+    @property
+    def accept(self) -> frozenset[str] | None:
+        """Content types that may be decoded."""
+        if self._accept is None and (app := self._app()) is not None:
+            self._accept = frozenset(prepare_accept_content(app.conf.accept_content))
+        return self._accept
+
+    def knows(self, task: str) -> bool:
+        """Whether the application has a task of that name."""
+        app = self._app()
+        return app is None or task in app.tasks
+
+    def most_deliveries(self, task: str | None) -> int:
+        """How often a message of the task may be delivered without being settled."""
+        if (app := self._app()) is None:
+            return sys.maxsize
+        own = None if task is None else getattr(app.tasks.get(task), "max_deliveries", None)
+        return int(own or app.conf.get("task_max_deliveries") or 5)
+
+    def give_up(self, envelope: Envelope, error: Exception) -> None:
+        """Tell whoever waits for the task's result that it will not come."""
+        app, task_id = self._app(), envelope.headers.get("id")
+        if app is None or not isinstance(task_id, str):
+            return
+        try:
+            backend: Any = app.backend
+            backend.mark_as_failure(task_id, error, request=_request(envelope))
+        except Exception as failure:  # noqa: BLE001  the dead letter stands, whatever becomes of the result
+            logger.warning("the failure of %s was not stored: %s", task_id, failure)
+
+
+def _request(envelope: Envelope) -> Any:
+    from celery.app.task import Context  # noqa: PLC0415  the transport is imported before Celery is whole
+
+    embedded: Any = envelope.payload[2] if isinstance(envelope.payload, list) else None
+    return Context({**envelope.headers, **(embedded or {}), "called_directly": False})
