@@ -155,7 +155,7 @@ class UnsafeBroker(ConfigurationError, SecurityError):
     """The broker would lose tasks, in production. Celery's command shows its ``SecurityError`` without a traceback."""
 
     template = (
-        "{broker} can lose tasks: {problems}.{remedy} To run on it all the same, set CELERY_BROKER_ALLOW_UNSAFE=true"
+        "{broker} can lose tasks: {problems}.{remedy}\nTo run on it all the same, set CELERY_BROKER_ALLOW_UNSAFE=true"
     )
     broker: str
     problems: str

@@ -76,7 +76,8 @@ def redis_container(answers: Callable[[str], bool]) -> Generator[str]:
 
     password = secrets.token_urlsafe(24)
     container = DockerContainer(REDIS_IMAGE).with_exposed_ports(6379)
-    container.with_command(["redis-server", "--requirepass", password, "--maxmemory-policy", "noeviction"])
+    durable = ["--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+    container.with_command(["redis-server", "--requirepass", password, *durable])
     with _running(container):
         url = f"redis://:{password}@{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
         _wait(REDIS_IMAGE, url, answers)

@@ -58,7 +58,9 @@ class CeleryProcess:
         given = {} if redis_url is None else {"REDIS_URL": redis_url}
         # What these tests can import, the process can import too.
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        self._env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **given, **(env or {})}
+        # A server for tests may keep nothing on disk, which a worker in production refuses.
+        usual = {"ENVIRONMENT": "test", **os.environ}
+        self._env = {**usual, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **given, **(env or {})}
         self._ready = re.compile(ready)
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
