@@ -21,6 +21,8 @@
     │   ├── UnknownQueue                  no worker would ever read that queue
     │   └── BlockingCall                  the call would block what it runs in
     ├── BrokerUnavailable               the broker did not take the message in time
+    │   └── BrokerFull                    the broker has no memory left for another message
+    ├── BulkInterrupted                 enqueue_many() could not send all; the report says what was sent
     ├── MalformedMessage                a message that no worker can read
     ├── TooManyDeliveries               workers died over a message, or gave it back, too often
     ├── ResultError                     a result could not be read
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlockingCall",
+    "BrokerFull",
     "BrokerUnavailable",
+    "BulkInterrupted",
     "CallError",
     "CeleriacError",
     "ConfigurationError",
@@ -263,13 +267,32 @@ class BlockingCall(CallError, RuntimeError):
 
 
 class BrokerUnavailable(CeleriacError, ConnectionError):
-    """The broker did not take the message in time. Whether it arrived all the same cannot be known."""
+    """The broker did not take the message in time. ``uncertain`` says whether it may have arrived all the same."""
 
     template = "{task} was not sent: {broker} did not take it within {seconds:.1f} s ({reason})"
     task: str
     broker: str
     seconds: float
     reason: str
+    uncertain: bool = False
+
+
+class BrokerFull(BrokerUnavailable):
+    """The broker has no memory left for another message."""
+
+    template = "{task} was not sent: {broker} has no memory left for it ({reason}). Drain its queues, or give it more"
+
+
+class BulkInterrupted(CeleriacError):
+    """``enqueue_many()`` could not send all. Its cause says why, and ``report`` exactly what was sent."""
+
+    template = "{task}: {sent} sent, {uncertain} may have been sent, nothing from item {unsent} on: {reason}"
+    task: str
+    sent: int
+    uncertain: int
+    unsent: int
+    reason: str
+    report: Any
 
 
 class MalformedMessage(CeleriacError):
