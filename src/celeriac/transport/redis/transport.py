@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from kombu.exceptions import OperationalError
 from kombu.transport import redis
 
 from celeriac.transport.redis.channel import LeasedChannel, LeasedSentinelChannel
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 __all__ = ["LeasedPoller", "LeasedSentinelTransport", "LeasedTransport"]
 
@@ -25,6 +21,7 @@ class LeasedPoller(redis.MultiChannelPoller):
     """Watches the connections that tell of new messages, beside those that kombu watches."""
 
     _nudges: Any = None
+    _loop: Any = None
 
     def on_poll_start(self) -> None:
         self._update_brpop_polling()
@@ -46,6 +43,8 @@ class LeasedPoller(redis.MultiChannelPoller):
         if intake.pending:
             channel.flush()
         self._watch(channel)
+        if self._loop is not None and delivered:
+            self._loop._waker.wake()  # noqa: SLF001  the loop sleeps after this, whatever was made ready by it
         return delivered
 
     def _watch(self, channel: LeasedChannel) -> None:
@@ -126,6 +125,7 @@ class LeasedTransport(redis.Transport):
         super().register_with_event_loop(connection, loop)
         if self.cycle._nudges is not None:  # noqa: SLF001  ours
             self.cycle._nudges.cancel()  # noqa: SLF001
+        self.cycle._loop = loop  # noqa: SLF001
         self.cycle._nudges = loop.call_repeatedly(_NUDGE, self.cycle.nudge)  # noqa: SLF001
 
 
