@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.harness.private_redis import PrivateRedis
+from tests.faults.harness.producer import Producer
 from tests.faults.harness.scenario import Scenario
 from tests.faults.harness.seed import FULL, SEED, schedule_of
 
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
@@ -49,11 +52,25 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture
 def scenario(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Random) -> Generator[Scenario]:
     """Servers, workers and producers for one test."""
-    made = Scenario(tmp_path, chance)
+
+    def note(verdict: str) -> None:
+        print(f"FAULTS_SEED={SEED} {verdict}")
+        request.node.user_properties.append(("verdict", verdict))
+
+    made = Scenario(tmp_path, chance, note)
     try:
         yield made
     finally:
-        for verdict in made.verdicts:
-            print(f"FAULTS_SEED={SEED} {verdict}")
-        request.node.user_properties.extend(("verdict", verdict) for verdict in made.verdicts)
         made.close()
+
+
+@pytest.fixture
+def server(scenario: Scenario) -> PrivateRedis:
+    """A server as production has it."""
+    return scenario.redis()
+
+
+@pytest.fixture
+def producer(scenario: Scenario, server: PrivateRedis) -> Producer:
+    """Calls tasks through ``server``."""
+    return scenario.producer(server.url)

@@ -1,4 +1,4 @@
-"""The harness itself: it must convict a broker or worker that loses, repeats or invents, or its acquittals mean nothing."""
+"""The harness itself: it must convict whoever loses, repeats or invents, or its acquittals mean nothing."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_frozen_server_accepts_and_does_not_answer(scenario):
         with pytest.raises(RedisTimeoutError):
             client.ping()
         server.thaw()
-        assert until(lambda: server.is_up())
+        assert until(server.is_up)
         server.pause(1)
         with pytest.raises(RedisTimeoutError):
             client.set("a", "b")

@@ -39,6 +39,14 @@ class WorkController(TaskController):
         self.ledger.write("done", key)
         return key
 
+    @task("faults.stages")
+    def stages(self, key: str, seconds: list[float]) -> str:
+        """Take the first of ``seconds`` the first time, the second the second time ..."""
+        self.ledger.write("started", key)
+        time.sleep(seconds[self.ledger.counts("started")[key] - 1])
+        self.ledger.write("done", key)
+        return key
+
     @task("faults.grip")
     def grip(self, key: str, seconds: float) -> str:
         """Hold the interpreter's lock, so that no other thread of this process runs."""
@@ -86,6 +94,7 @@ class WorkController(TaskController):
 class Registry(celeriac.TasksRegistry):
     work = WorkController.work
     async_work = WorkController.async_work
+    stages = WorkController.stages
     grip = WorkController.grip
     spin = WorkController.spin
     poison = WorkController.poison

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,17 @@ class Scenario:
     Args:
         directory: for data, logs and the ledger.
         chance: the test's own.
+        note: is given each verdict as a text.
     """
 
-    def __init__(self, directory: Path, chance: random.Random) -> None:
+    def __init__(self, directory: Path, chance: random.Random, note: Callable[[str], None] = print) -> None:
         self.directory = directory
         self.chance = chance
         self.ledger = Ledger(directory / "ledger")
-        self.verdicts: list[str] = []
+        self._note = note
         self._stack = ExitStack()
         self._stack.callback(self.ledger.close)
-        self._servers = 0
+        self._brokers: list[PrivateRedis] = []
         self._workers = 0
 
     def close(self) -> None:
@@ -49,8 +50,9 @@ class Scenario:
 
     def redis(self, **options: Any) -> PrivateRedis:
         """A server, started; options as of :class:`PrivateRedis`."""
-        self._servers += 1
-        return self._stack.enter_context(PrivateRedis(self.directory / f"redis-{self._servers}", **options))
+        server = PrivateRedis(self.directory / f"redis-{len(self._brokers)}", **options)
+        self._brokers.append(self._stack.enter_context(server))
+        return server
 
     def proxy(self, target: int) -> TcpProxy:
         """A proxy before the server of that port."""
@@ -88,11 +90,13 @@ class Scenario:
         """Wait until so many different tasks have been started."""
         until(lambda: len(self.ledger.counts("started")) >= count, timeout=timeout, what=f"{count} tasks started")
 
-    def settle(self, server: PrivateRedis, *, timeout: float = 60) -> Verdict:
+    def settle(self, server: PrivateRedis | None = None, *, timeout: float = 60) -> Verdict:
         """Wait until every acknowledged task is done or dead and the broker holds none, at most ``timeout`` seconds.
 
-        The verdict is given in any case: what did not come in time is in it.
+        The verdict is given in any case: what did not come in time is in it. The broker is the first server of the
+        test, unless another is named.
         """
+        server = server or self._brokers[0]
 
         def settled() -> bool:
             ended = set(self.ledger.counts("done"))
@@ -106,5 +110,5 @@ class Scenario:
     def verdict(self, census: Census) -> Verdict:
         """The verdict now, kept for the report of the run."""
         verdict = Verdict.of(self.ledger, census)
-        self.verdicts.append(f"{verdict} [{census}]")
+        self._note(f"{verdict} [{census}]")
         return verdict

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.05
+_PORTS = range(12_000, 30_000)
 
 
 def until(happens: Callable[[], T], *, timeout: float = 20.0, what: str = "it") -> T:
@@ -32,8 +35,13 @@ def happens_within(happens: Callable[[], object], timeout: float) -> bool:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port of 127.0.0.1 that nobody listens on now, and that no outgoing connection is given meanwhile.
+
+    A server that is down keeps its port for its next start. Were it one of those that the kernel hands out, another
+    connection might take it, or a client might even connect to itself.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

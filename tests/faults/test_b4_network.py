@@ -1,0 +1,76 @@
+"""B4: the network between a worker and its broker resets, refuses, swallows, dies half, and cuts replies in two."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tests.faults.harness.scenario import LEASE
+from tests.faults.harness.seed import scaled, times
+
+SLOTS = 2
+RESUME = 15.0
+ANSWER = 5.0
+BROKEN = scaled(LEASE + 1, 20)
+
+
+@pytest.fixture
+def proxy(scenario, server):
+    return scenario.proxy(server.port)
+
+
+@pytest.fixture
+def calling(scenario, proxy):
+    return scenario.producer(proxy.url())
+
+
+@pytest.fixture
+def worker(scenario, proxy, pool):
+    return scenario.running(proxy.url(), pool=pool, concurrency=SLOTS)
+
+
+def break_it(fault, proxy, chance):
+    if fault == "reset":
+        for _ in range(5):
+            proxy.reset()
+            time.sleep(chance.uniform(0.1, 0.5))
+    elif fault == "cut":
+        for _ in range(times(10, 50)):
+            proxy.cut_after(chance.randrange(1, 60))
+            time.sleep(0.1)
+    elif fault == "half_open":
+        proxy.half_open()
+    elif fault == "slow":
+        proxy.slow(0.05)
+        time.sleep(BROKEN / 2)
+    else:
+        getattr(proxy, fault)()
+        time.sleep(BROKEN)
+    if fault != "half_open":
+        proxy.mend()
+
+
+@pytest.mark.parametrize(
+    ("pool", "fault"),
+    [
+        *(("lane", fault) for fault in ("reset", "refuse", "blackhole", "half_open", "cut", "slow")),
+        *((pool, fault) for pool in ("prefork", "threads", "solo") for fault in ("refuse", "half_open")),
+    ],
+)
+def test_a_broken_network_costs_time_alone(scenario, proxy, worker, calling, fault):
+    main = worker.pid
+    with calling.streaming(30, "work", 0.02):
+        scenario.wait_for_done(10)
+        break_it(fault, proxy, scenario.chance)
+        sent = calling.send(1)[0]
+        while sent not in scenario.ledger.counts("acknowledged"):  # the last call of all may have met the fault
+            sent = calling.send(1)[0]
+        deadline = time.monotonic() + RESUME
+        while sent not in scenario.ledger.counts("done"):
+            assert time.monotonic() < deadline, "the worker did not resume"
+            time.sleep(0.1)
+    assert calling.longest <= ANSWER
+    verdict = scenario.settle()
+    verdict.require(duplicates=SLOTS * 16)
+    assert worker.alive
+    assert worker.pid == main

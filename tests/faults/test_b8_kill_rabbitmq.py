@@ -1,0 +1,62 @@
+"""B8: RabbitMQ is killed and comes back, with a backlog and while tasks are sent and run."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tests.faults.harness.census import Census
+from tests.faults.harness.private_rabbit import PrivateRabbit
+from tests.faults.harness.seed import FULL, times
+from tests.faults.harness.waiting import happens_within
+
+RESUME = 60.0
+
+
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory):
+    with PrivateRabbit(tmp_path_factory.mktemp("rabbit")) as node:
+        yield node
+
+
+@pytest.mark.timeout(600 if FULL else 180)
+@pytest.mark.parametrize("pool", ["lane", "prefork"] if FULL else ["lane"])
+def test_kill_9_of_rabbitmq_loses_no_acknowledged_task_and_no_worker(scenario, rabbit, pool):
+    results = scenario.redis()
+    urls = {"broker_url": rabbit.url, "result_backend": results.url}
+    producer = scenario.producer(results.url, **urls)
+    env = {f"CELERY_{name.upper()}": url for name, url in urls.items()}
+    producer.send(times(50, 300), "work", 0.02)
+    worker = scenario.running(results.url, pool=pool, concurrency=2, env=env)
+    main = worker.pid
+    with producer.streaming(20, "work", 0.02):
+        for _ in range(times(1, 3)):
+            scenario.wait_for_done(len(scenario.ledger.counts("done")) + 10)
+            rabbit.kill()
+            time.sleep(1)
+            rabbit.start()
+            scenario.wait_for_done(len(scenario.ledger.counts("done")) + 10, timeout=RESUME)
+    happens_within(lambda: set(scenario.ledger.counts("done")) >= set(scenario.ledger.counts("acknowledged")), RESUME)
+    verdict = scenario.verdict(Census())
+    verdict.require(duplicates=times(1, 3) * 2 * 8)
+    assert worker.alive
+    assert worker.pid == main
+    assert worker.stop() == 0
+
+
+def test_production_refuses_a_classic_queue(scenario, rabbit):
+    results = scenario.redis()
+    env = {
+        "ENVIRONMENT": "production",
+        "CELERY_BROKER_URL": rabbit.url,
+        "CELERY_RESULT_BACKEND": results.url,
+        "CELERY_TASK_DEFAULT_QUEUE_TYPE": "classic",
+        "CELERY_TASK_DEFAULT_QUEUE": "classic",
+    }
+    worker = scenario.worker(results.url, env=env)
+    try:
+        worker.start(wait=False)
+        assert worker.wait(30) != 0
+        assert "quorum" in worker.log
+    finally:
+        worker.close()
