@@ -1,0 +1,86 @@
+"""The child's loop over brokers that push messages, such as RabbitMQ."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from celeriac.worker.running import Settling
+
+if TYPE_CHECKING:
+    from celeriac.worker.duty import Duty
+    from celeriac.worker.running import Runner
+
+__all__ = ["Drain"]
+
+_PAUSE: Final = 0.25
+"""Seconds without messages after which the loop looks around."""
+_MOST: Final = 64
+
+
+class Drain:
+    """Takes what the broker pushed, up to the prefetch count, and runs it.
+
+    Args:
+        connection: of kombu's, connected.
+        consumer: of the task queues.
+        runner: runs messages.
+        duty: says when to end.
+        prefetch: messages that the broker pushes ahead, 0 for any number.
+    """
+
+    def __init__(self, connection: Any, consumer: Any, runner: Runner, duty: Duty, prefetch: int) -> None:
+        self.connection = connection
+        self.consumer = consumer
+        self.runner = runner
+        self.duty = duty
+        self.waiting: deque[Any] = deque()
+        self._heartbeat = connection.get_heartbeat_interval()
+        self._beaten = time.monotonic()
+        runner.records = True
+        runner.slot.owner = ""
+        runner.settling = Settling(lambda _tag: None, lambda: None, lambda _message: None)
+        consumer.qos(prefetch_count=max(prefetch, 1) if prefetch else _MOST, apply_global=False)
+        consumer.on_message = self.waiting.append
+        consumer.consume()
+
+    def run(self) -> None:
+        """Go on until the child has done its duty.
+
+        Raises:
+            OSError: or another of kombu's connection errors: connect again.
+        """
+        runner, duty = self.runner, self.duty
+        while True:
+            while duty.orders:
+                duty.orders.pop(0)()
+            if duty.done:
+                return
+            pause = runner.desk.tick()
+            self._beat()
+            if not self.waiting:
+                try:
+                    self.connection.drain_events(timeout=min(_PAUSE if pause is None else pause, _PAUSE) or 0.001)
+                except TimeoutError:
+                    continue
+            while self.waiting and not duty.done:
+                try:
+                    message = self.waiting.popleft()
+                except IndexError:
+                    break
+                runner.handle(message)
+
+    def give_back(self) -> int:
+        """Let others have what is not begun; the end of the connection does the rest."""
+        back = 0
+        while self.waiting:
+            self.waiting.pop().requeue()
+            back += 1
+        return back
+
+    def _beat(self) -> None:
+        if not self._heartbeat or time.monotonic() - self._beaten < self._heartbeat / 2:
+            return
+        self._beaten = time.monotonic()
+        self.connection.heartbeat_check(rate=2)

@@ -1,0 +1,144 @@
+"""The child's loop over a channel that lends messages: claim, run, settle, all in one round trip a batch."""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from celeriac.worker.running import UNKNOWN, Settling
+
+if TYPE_CHECKING:
+    from celeriac.worker.duty import Duty
+    from celeriac.worker.running import Runner
+
+__all__ = ["BATCH", "Lane"]
+
+logger = logging.getLogger("celery.worker.consumer")
+
+BATCH: Final = 64
+"""Most messages claimed at once."""
+AHEAD: Final = 0.05
+"""Seconds of work that a child claims at most: what it holds, no other can begin."""
+WORTH_A_TRIP: Final = 250e-6
+"""A task that lasts longer has its result and acknowledgement sent at once: a crash then repeats it alone."""
+HELD: Final = 0.004
+"""Seconds that an acknowledgement may wait for others."""
+_QUICK: Final = 0.002
+"""A task that lasts longer does not begin before what is done is settled."""
+_PAUSE: Final = 1.0
+"""Seconds without messages after which the loop looks around."""
+
+
+class Lane:
+    """Takes messages from a leased channel and runs them.
+
+    Args:
+        channel: the channel; see ``celeriac.transport.redis.channel``.
+        runner: runs messages.
+        duty: says when to end.
+        prefetch: requests that may wait for a rate limit, 0 for any number.
+    """
+
+    def __init__(self, channel: Any, runner: Runner, duty: Duty, prefetch: int) -> None:
+        self.channel = channel
+        self.runner = runner
+        self.duty = duty
+        self.prefetch = prefetch or BATCH
+        self.waiting: deque[Any] = deque()
+        """Claimed and not begun. Other threads may take from its end."""
+        self._limit = 1
+        intake = channel.intake
+        self._intake = intake
+        runner.slot.owner = intake.owner
+        runner.settling = Settling(intake.acknowledge, intake.flush, self._track)
+
+    def run(self) -> None:
+        """Go on until the child has done its duty; gives back what it did not begin.
+
+        Raises:
+            redis.exceptions.RedisError: the server is out of reach or refuses; call again.
+        """
+        runner, duty, channel = self.runner, self.duty, self.channel
+        desk = runner.desk
+        while True:
+            while duty.orders:
+                duty.orders.pop(0)()
+            if duty.done:
+                return
+            pause = desk.tick()
+            room = min(self._limit, duty.left, self.prefetch - desk.waiting)
+            if room > 0:
+                self.waiting.extend(channel.claim(room))
+            else:
+                channel.flush()
+            if self.waiting:
+                self._run_batch()
+            elif room <= 0 or not self._intake.stale:
+                self._wait(_PAUSE if pause is None else pause, claiming=room > 0)
+
+    def give_back(self) -> int:
+        """Let others have what is claimed and not begun. From any thread, while the main one runs a task."""
+        back: list[Any] = []
+        try:
+            while True:
+                back.append(self.waiting.pop())
+        except IndexError:
+            pass
+        if back:
+            self.channel.give_back(back)
+            self.runner.slot.load(0, 0)
+        return len(back)
+
+    def _track(self, message: Any) -> None:
+        """Let kombu's bookkeeping know of a message that is not merely acknowledged."""
+        self.channel.qos.append(message, message.delivery_tag)
+
+    def _run_batch(self) -> None:
+        runner, waiting, intake = self.runner, self.waiting, self._intake
+        handle, expected, load = runner.handle, runner.expected, runner.slot.load
+        monotonic = time.monotonic
+        duty = self.duty
+        begun, count = monotonic(), 0
+        oldest = before = begun
+        load(len(waiting), 0)
+        while waiting and not duty.stopping:
+            if intake.pending and expected.get(waiting[0].headers.get("task"), UNKNOWN) > _QUICK:
+                intake.flush()
+            try:
+                message = waiting.popleft()
+            except IndexError:  # given back meanwhile
+                break
+            handle(message)
+            count += 1
+            now = monotonic()
+            if now - before > WORTH_A_TRIP or now - oldest > HELD:
+                if waiting:
+                    intake.flush()
+                    load(len(waiting), 0)
+                oldest = monotonic()
+            before = now
+        if count:
+            self._adapt((monotonic() - begun) / count)
+
+    def _adapt(self, cost: float) -> None:
+        """Claim as many next time as can begin soon, feeling the way up and dropping at once."""
+        self._limit = max(1, min(int(AHEAD / cost) if cost > 0 else BATCH, self._limit * 2, BATCH))
+
+    def _wait(self, timeout: float, *, claiming: bool) -> None:
+        """Sleep until there may be a message, an order, or something due."""
+        intake = self._intake
+        watched: list[Any] = [self.duty]
+        if claiming and intake.link.connected:
+            intake.look()  # what the server said between its replies is read already: no socket would tell
+            if intake.stale:
+                return
+            watched.append(intake.link)
+        allowed = min(timeout, intake.patience()) if claiming else timeout
+        readable, _, _ = select.select(watched, [], [], max(allowed, 0.0))
+        if self.duty in readable:
+            self.duty.drain()
+        if claiming:
+            intake.wait(0.001 if intake.link in readable else 0.0)
