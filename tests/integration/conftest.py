@@ -13,6 +13,7 @@ from celery import Celery
 from redis import Redis
 from tests.kit.clients import client
 from tests.kit.service import Container, Registry
+from tests.kit.stage import Stage, stage_of
 
 from celeriac import CeleryAppConfig, CeleryPublisher, create_celery_app
 from celeriac.testing.servers import redis_server
@@ -100,3 +101,10 @@ def start(alone: Broker) -> Generator[Callable[..., WorkerProcess]]:
             return stack.enter_context(WorkerProcess(app, redis_url=alone.url, **options))
 
         yield _start
+
+
+@pytest.fixture(scope="session")
+def stage(request: pytest.FixtureRequest) -> Generator[Stage]:
+    """A worker of the canvas tasks, by broker and pool: parametrized with ``stages(...)``, indirectly."""
+    with stage_of(str(request.param)) as running:
+        yield running
