@@ -9,6 +9,7 @@
     │   ├── UnknownSetting                a variable or key that no option has
     │   ├── EagerInProduction             tasks would run inside the caller, in production
     │   ├── UnsafeBroker                  the broker would lose tasks, in production
+    │   ├── QueueMismatch                 a queue exists on RabbitMQ and is of another kind
     │   ├── InvalidTask                   a task is declared in a way that cannot work
     │   ├── DuplicateTask                 two tasks have one name
     │   ├── UnownedTask                   a registry names a task that no controller owns
@@ -19,12 +20,18 @@
     │   ├── InvalidArguments              the arguments do not fit the task's signature
     │   ├── UnknownTask                   no task has that name
     │   ├── UnknownQueue                  no worker would ever read that queue
+    │   ├── UnroutableMessage             RabbitMQ has no queue for the message
     │   └── BlockingCall                  the call would block what it runs in
     ├── BrokerUnavailable               the broker did not take the message in time
     │   └── BrokerFull                    the broker has no memory left for another message
     ├── BulkInterrupted                 enqueue_many() could not send all; the report says what was sent
     ├── MalformedMessage                a message that no worker can read
     ├── TooManyDeliveries               workers died over a message, or gave it back, too often
+    ├── WorkersRunning                  something was asked for that is safe only while no worker runs
+    ├── DeadLetterError                 a dead letter could not be found or moved
+    │   ├── UnknownDeadLetter             no dead letter has that id
+    │   ├── LostQueue                     the queue that it came from is gone
+    │   └── DeadLettersBusy               another process is moving dead letters
     ├── ResultError                     a result could not be read
     │   ├── ResultTimeout                 the task did not finish in time
     │   ├── ResultUnavailable             the result backend did not answer
@@ -56,6 +63,8 @@ __all__ = [
     "CallError",
     "CeleriacError",
     "ConfigurationError",
+    "DeadLetterError",
+    "DeadLettersBusy",
     "DuplicateTask",
     "EagerInProduction",
     "InvalidArguments",
@@ -64,8 +73,10 @@ __all__ = [
     "InvalidScheduleEntry",
     "InvalidSetting",
     "InvalidTask",
+    "LostQueue",
     "MalformedMessage",
     "MissingSetting",
+    "QueueMismatch",
     "ResultError",
     "ResultTimeout",
     "ResultUnavailable",
@@ -73,12 +84,15 @@ __all__ = [
     "TaskAborted",
     "TaskRevoked",
     "TooManyDeliveries",
+    "UnknownDeadLetter",
     "UnknownQueue",
     "UnknownSetting",
     "UnknownTask",
     "UnownedTask",
     "UnresolvableService",
+    "UnroutableMessage",
     "UnsafeBroker",
+    "WorkersRunning",
 ]
 
 
@@ -164,6 +178,19 @@ class UnsafeBroker(ConfigurationError, SecurityError):
     broker: str
     problems: str
     remedy: str
+
+
+class QueueMismatch(ConfigurationError):
+    """A queue or exchange exists on RabbitMQ and is of another kind than the app declares."""
+
+    template = (
+        "{kind} {name!r} exists on RabbitMQ, and is not what this app declares: {problem}. If plain Celery or an earlier"
+        " release made it, let its workers empty it and delete it, or give this app a virtual host of its own. A queue"
+        " that is meant to be classic has to say so: x-queue-type in its queue_arguments"
+    )
+    kind: str
+    name: str
+    problem: str
 
 
 class InvalidTask(ConfigurationError):
@@ -257,6 +284,19 @@ class UnknownQueue(CallError, LookupError):
     hint: str
 
 
+class UnroutableMessage(CallError, LookupError):
+    """RabbitMQ has no queue for the message."""
+
+    template = (
+        "{task} was not sent: exchange {exchange!r} leads to no queue by the routing key {routing_key!r} ({reason})."
+        " Start a worker that declares the queue, or mend the route"
+    )
+    task: str | None
+    exchange: str
+    routing_key: str
+    reason: str
+
+
 class BlockingCall(CallError, RuntimeError):
     """The call would block what it runs in."""
 
@@ -281,6 +321,9 @@ class BrokerFull(BrokerUnavailable):
     """The broker has no memory left for another message."""
 
     template = "{task} was not sent: {broker} has no memory left for it ({reason}). Drain its queues, or give it more"
+    task: str
+    broker: str
+    reason: str
 
 
 class BulkInterrupted(CeleriacError):
@@ -312,6 +355,39 @@ class TooManyDeliveries(CeleriacError):
     )
     task: str | None
     deliveries: int
+
+
+class WorkersRunning(CeleriacError):
+    """Something was asked for that is safe only while no worker runs."""
+
+    template = "{workers} still hold leases: stop them first, or their tasks would run twice"
+    workers: str
+
+
+class DeadLetterError(CeleriacError):
+    """A dead letter could not be found or moved."""
+
+
+class UnknownDeadLetter(DeadLetterError, LookupError):
+    """No dead letter has that id. It may have been replayed or dropped meanwhile, or is being looked at."""
+
+    template = "no dead letter has the id {id!r}"
+    id: str
+
+
+class LostQueue(DeadLetterError):
+    """The queue that a dead letter came from is gone, so it stays where it is."""
+
+    template = "dead letter {id} cannot be replayed: its queue {queue!r} is gone. Start a worker that declares it"
+    id: str
+    queue: str
+
+
+class DeadLettersBusy(DeadLetterError):
+    """Another process is moving dead letters of the same RabbitMQ. Nothing was moved here."""
+
+    template = "the dead letters of {broker} are being moved by another process. Try again when it is done"
+    broker: str
 
 
 class ResultError(CeleriacError):

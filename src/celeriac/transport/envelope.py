@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import bz2
+import codecs
 import json
 import lzma
 import zlib
@@ -74,9 +75,9 @@ def read(raw: bytes, accept: Collection[str] | None = None) -> Envelope:
         _plain_body(message.get("body"), properties.get("body_encoding")),
         _table(message, "headers"),
         properties,
-        message.get("content-type"),
-        message.get("content-encoding"),
-        accept,
+        content_type=message.get("content-type"),
+        content_encoding=message.get("content-encoding"),
+        accept=accept,
     )
 
 
@@ -84,6 +85,7 @@ def read_task(
     body: bytes,
     headers: dict[str, Any],
     properties: dict[str, Any],
+    *,
     content_type: Any,
     content_encoding: Any,
     accept: Collection[str] | None = None,
@@ -96,6 +98,8 @@ def read_task(
     for name, value in (("content-type", content_type), ("content-encoding", content_encoding)):
         if not isinstance(value, str):
             raise MalformedMessage(part=f"the {name}", problem=f"is {_kind(value)}, not a text")
+    if not _is_encoding(content_encoding):
+        raise MalformedMessage(part="the content encoding", problem=f"{content_encoding!r} is not known")
     if accept is not None and content_type not in accept:
         raise MalformedMessage(part="the content type", problem=f"{content_type!r} is not accepted here")
     if (compression := headers.get("compression")) is not None:
@@ -168,8 +172,7 @@ def _payload(body: bytes, content_type: str, content_encoding: str, accept: Coll
         return loads_any(body, content_type, content_encoding, accept=accept)
     except RecursionError:
         raise MalformedMessage(part="the body", problem="is nested too deeply to be read") from None
-    except Exception as error:
-        # Whatever a decoder raises: kombu wraps most of it, and not all.
+    except Exception as error:  # noqa: BLE001  whatever a decoder raises: kombu wraps most of it, and not all
         raise MalformedMessage(part="the body", problem=f"cannot be decoded: {error}") from None
 
 
@@ -236,6 +239,16 @@ def _moment(said: dict[str, Any], name: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (OverflowError, TypeError, ValueError):
         raise MalformedMessage(part=f"the header {name!r}", problem=f"{str(value)[:80]!r} is no time") from None
+
+
+def _is_encoding(name: str) -> bool:
+    if name in {"utf-8", "binary"}:
+        return True
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _is_count(value: Any) -> bool:

@@ -33,13 +33,24 @@ class Rules:
     def accept(self) -> frozenset[str] | None:
         """Content types that may be decoded."""
         if self._accept is None and (app := self._app()) is not None:
-            self._accept = frozenset(prepare_accept_content(app.conf.accept_content))
+            self._accept = frozenset(prepare_accept_content(app.conf.accept_content) or ())
         return self._accept
 
     def knows(self, task: str) -> bool:
         """Whether the application has a task of that name."""
         app = self._app()
         return app is None or task in app.tasks
+
+    def has_queue(self, name: str) -> bool:
+        """Whether a queue is one of the application's own, which hold nothing but tasks."""
+        app = self._app()
+        return app is not None and name in app.amqp.queues
+
+    @property
+    def delay_queue_type(self) -> str:
+        """What RabbitMQ's delaying queues are, ``quorum`` or ``classic``."""
+        app = self._app()
+        return "quorum" if app is None else str(app.conf.broker_native_delayed_delivery_queue_type)
 
     def most_deliveries(self, task: str | None) -> int:
         """How often a message of the task may be delivered without being settled."""

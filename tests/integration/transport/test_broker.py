@@ -9,25 +9,11 @@ from contextlib import closing
 import pytest
 from redis import Redis
 
-from celeriac.testing.embedded import EmbeddedRedis
 from celeriac.transport.link import Link, connector
 from celeriac.transport.redis.broker import RedisBroker
 
 LISTS = ["mail\x06\x160", "mail"]
 ME, OTHER = "host:1:aa", "host:2:bb"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as running:
-        yield running.url
-
-
-@pytest.fixture
-def redis(server: str) -> Generator[Redis]:
-    with Redis.from_url(server) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture

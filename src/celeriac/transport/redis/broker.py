@@ -128,6 +128,16 @@ class RedisBroker:
         keys = [self.keys.in_flight + owner, self.keys.delayed, self.keys.parked]
         return int(self._run(scripts.PARK, keys, [owner, *flat]))
 
+    def unpark(self, limit: int = 500) -> int:
+        """Send parked messages back to their lists before their time; returns how many, 0 once none are left."""
+        return int(self._run(scripts.UNPARK, [self.keys.delayed, self.keys.parked], [limit]))
+
+    def owners(self) -> dict[str, float]:
+        """Who holds a lease, and for how many more seconds; less than 0 where it has ended."""
+        now = self.clock()
+        flat = self.link.call("ZRANGE", self.keys.leases, 0, -1, "WITHSCORES")
+        return {owner.decode(): float(until) / 1000 - now for owner, until in _pairs(flat)}
+
     def bury(self, owner: str, token: str, **fields: str | int) -> bool:
         """Make a message in flight a dead letter with these fields beside its own; whether it was still held."""
         letter = f"{owner}:{token}"
@@ -162,7 +172,7 @@ class RedisBroker:
     def delayed(self, limit: int = 100) -> list[Parked]:
         """The messages that wait for their time, the next one first."""
         flat = self.link.call("ZRANGE", self.keys.delayed, 0, limit - 1, "WITHSCORES")
-        pairs = [flat[at : at + 2] for at in range(0, len(flat), 2)] if flat and not isinstance(flat[0], list) else flat
+        pairs = _pairs(flat)
         if not pairs:
             return []
         values = self.link.call("HMGET", self.keys.parked, *(pair[0] for pair in pairs))
@@ -195,6 +205,11 @@ class RedisBroker:
         if (script := self._scripts.get(text)) is None:
             script = self._scripts[text] = Script(text)
         return script
+
+
+def _pairs(flat: list[Any]) -> list[Any]:
+    """Members with their scores: a list of pairs in protocol 3, one flat list in protocol 2."""
+    return flat if not flat or isinstance(flat[0], list) else [flat[at : at + 2] for at in range(0, len(flat), 2)]
 
 
 def _parts(value: bytes) -> tuple[str, bytes]:

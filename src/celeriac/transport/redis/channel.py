@@ -13,12 +13,13 @@ from kombu.transport import redis, virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from typing_extensions import override
 
 from celeriac.exceptions import MalformedMessage, TooManyDeliveries
 from celeriac.transport.envelope import Envelope, read
 from celeriac.transport.redis.broker import LEASE
 from celeriac.transport.redis.intake import Intake
-from celeriac.transport.redis.keys import list_keys, queue_of
+from celeriac.transport.redis.keys import queue_of
 from celeriac.transport.redis.message import LeasedMessage
 
 if TYPE_CHECKING:
@@ -45,22 +46,25 @@ class LeasedQoS(redis.QoS):
 
     channel: Any
 
-    def append(self, message: Any, delivery_tag: str) -> None:
+    @override
+    def append(self: Any, message: Any, delivery_tag: str) -> None:
         if not isinstance(message, LeasedMessage):
-            super().append(message, delivery_tag)
+            redis.QoS.append(self, message, delivery_tag)
         else:
             virtual.QoS.append(self, message, delivery_tag)
 
-    def ack(self, delivery_tag: str) -> None:
+    @override
+    def ack(self: Any, delivery_tag: str) -> None:
         if not self.channel.leases(delivery_tag):
-            super().ack(delivery_tag)
+            redis.QoS.ack(self, delivery_tag)
             return
         self.channel.intake.acknowledge(delivery_tag)
         self._quick_ack(delivery_tag)
 
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002  kombu's
+    @override
+    def reject(self: Any, delivery_tag: str, requeue: bool = False) -> None:
         if not self.channel.leases(delivery_tag):
-            super().reject(delivery_tag, requeue=requeue)
+            redis.QoS.reject(self, delivery_tag, requeue=requeue)
             return
         if requeue:
             self.channel.intake.give_back([delivery_tag], count=True)
@@ -68,25 +72,26 @@ class LeasedQoS(redis.QoS):
             self.channel.reject_for_good(delivery_tag, self._delivered.get(delivery_tag))
         self._quick_ack(delivery_tag)
 
-    def restore_unacked(self, client: Any = None) -> list[Any]:
+    def restore_unacked(self: Any, client: Any = None) -> Any:
         """Let others have what was not acknowledged, but for what runs here and is going to be finished."""
+        stock: Any = redis.QoS
         self._flush()
         leased = [tag for tag in self._delivered if self.channel.leases(tag)]
         for tag in leased:
             del self._delivered[tag]
         if self._delivered:
-            super().restore_unacked(client)
+            stock.restore_unacked(self, client)
             self._delivered.clear()
         if leased:
             running = _running()
             self.channel.intake.give_back([tag for tag in leased if tag not in running], count=False)
         return []
 
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+    def restore_visible(self: Any, *args: Any, **kwargs: Any) -> None:
         """Take over what a stock worker left behind: the way from kombu's transport to this one."""
         self.channel.adopt(lambda: redis.QoS.restore_visible(self, *args, **kwargs))
 
-    def take(self, delivery_tags: Iterable[str]) -> None:
+    def take(self: Any, delivery_tags: Iterable[str]) -> None:
         """Forget messages that went back."""
         for tag in delivery_tags:
             self._quick_ack(tag)
@@ -135,16 +140,21 @@ class LeasedChannel(redis.Channel):
         """Whether a delivery tag is the token of a lease; kombu's own are UUIDs."""
         return self._intake is not None and token.isdecimal()
 
-    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:  # noqa: FBT001  kombu's
+    @override
+    def basic_consume(
+        self: Any, queue: str, no_ack: bool, callback: Any, consumer_tag: str | None, **kwargs: Any
+    ) -> Any:
         if not no_ack and queue not in self._fanout_queues:
             self._receivers[queue] = callback
-        return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
+        stock: Any = redis.Channel
+        return stock.basic_consume(self, queue, no_ack, callback, consumer_tag, **kwargs)
 
-    def _basic_cancel(self, consumer_tag: str) -> Any:
+    def _basic_cancel(self: Any, consumer_tag: str) -> Any:
         self._receivers.pop(self._tag_to_queue.get(consumer_tag, ""), None)
-        return super()._basic_cancel(consumer_tag)
+        stock: Any = redis.Channel
+        return stock._basic_cancel(self, consumer_tag)  # noqa: SLF001
 
-    def claim(self, limit: int = BATCH) -> list[LeasedMessage]:
+    def claim(self: Any, limit: int = BATCH) -> list[LeasedMessage]:
         """Take up to ``limit`` messages and settle what is done, in one round trip; ``[]`` if there are none.
 
         Those that cannot be read, or were delivered too often, are dead letters by then; those that are not due yet
@@ -165,7 +175,8 @@ class LeasedChannel(redis.Channel):
         if not deliveries:
             return []
         self._queue_cycle.rotate(queue_of(deliveries[-1].list_key, self.global_keyprefix))
-        return self._checked(deliveries)
+        messages: list[LeasedMessage] = self._checked(deliveries)
+        return messages
 
     def _checked(self, deliveries: list[Delivery]) -> list[LeasedMessage]:
         intake = self.intake
@@ -186,7 +197,7 @@ class LeasedChannel(redis.Channel):
             if envelope.eta is not None or envelope.expires is not None:
                 self._translate(envelope)
             queue = queue_of(delivery.list_key, self.global_keyprefix)
-            message = LeasedMessage(envelope, delivery.token, queue, delivery.deliveries, delivery.raw, self)
+            message = LeasedMessage(envelope, delivery, queue=queue, channel=self)
             self.qos.append(message, delivery.token)
             messages.append(message)
         if early:
@@ -227,13 +238,13 @@ class LeasedChannel(redis.Channel):
         if self._intake is not None:
             self._intake.flush()
 
-    def give_back(self, messages: Iterable[LeasedMessage]) -> None:
+    def give_back(self: Any, messages: Iterable[LeasedMessage]) -> None:
         """Let others have messages that were claimed and not begun."""
         tokens = [cast("str", message.delivery_tag) for message in messages]
         self.intake.give_back(tokens, count=False)
         self.qos.take(tokens)
 
-    def deliver(self, messages: Iterable[LeasedMessage]) -> int:
+    def deliver(self: Any, messages: Iterable[LeasedMessage]) -> int:
         """Hand messages to the consumers of their queues; returns how many there were."""
         delivered = 0
         for message in messages:
@@ -245,12 +256,12 @@ class LeasedChannel(redis.Channel):
             delivered += 1
         return delivered
 
-    def claim_and_deliver(self) -> int:
+    def claim_and_deliver(self: Any) -> int:
         """One claim, as far as the prefetch limit allows."""
         if not self.qos.can_consume():
             return 0
         room = self.qos.can_consume_max_estimate()
-        return self.deliver(self.claim(BATCH if room is None else min(BATCH, room)))
+        return int(self.deliver(self.claim(BATCH if room is None else min(BATCH, room))))
 
     # -- what is not delivered
 
@@ -264,18 +275,19 @@ class LeasedChannel(redis.Channel):
             ("unknown-task", f"no task is named {task!r} here") if unknown else ("rejected", "the worker rejected it")
         )
         deliveries = int(message.delivery_info["deliveries"])
-        self._write_dead_letter(token, message.queue, reason, detail, deliveries + 1, message.headers)
+        self._write_dead_letter(
+            token, message.queue, reason, detail, deliveries=deliveries + 1, headers=message.headers
+        )
 
     def _bury(self, delivery: Delivery, reason: str, detail: str, envelope: Envelope | None) -> None:
         queue = queue_of(delivery.list_key, self.global_keyprefix)
         logger.error("a message of queue %r is a dead letter (%s): %s", queue, reason, detail)
         headers = {} if envelope is None else envelope.headers
-        self._write_dead_letter(
-            delivery.token, queue, reason, detail, delivery.deliveries + (envelope is None), headers
-        )
+        deliveries = delivery.deliveries + (envelope is None)
+        self._write_dead_letter(delivery.token, queue, reason, detail, deliveries=deliveries, headers=headers)
 
     def _write_dead_letter(
-        self, token: str, queue: str, reason: str, detail: str, deliveries: int, headers: dict[str, Any]
+        self, token: str, queue: str, reason: str, detail: str, *, deliveries: int, headers: dict[str, Any]
     ) -> None:
         self.intake.bury(
             token,
@@ -298,7 +310,7 @@ class LeasedChannel(redis.Channel):
 
     # -- connections
 
-    def _shared_intake(self) -> Intake:
+    def _shared_intake(self: Any) -> Intake:
         """This process's intake from this server: a channel that takes the place of a broken one finds it again."""
         known = (os.getpid(), self.connection.client.as_uri(include_password=True), self.global_keyprefix, self.lease)
         intake = _intakes.get(known)
@@ -333,16 +345,18 @@ class LeasedChannel(redis.Channel):
             if entered and self._intake is not None:  # which late acknowledgements still go through
                 self._intake.leave()
 
-    def _on_connection_disconnect(self, connection: Any) -> None:
+    def _on_connection_disconnect(self: Any, connection: Any) -> None:
         # A broker that restarts leaves a channel without its connection: kombu 5.7 asks it for one.
         if self.connection is not None:
-            super()._on_connection_disconnect(connection)
+            stock: Any = redis.Channel
+            stock._on_connection_disconnect(self, connection)  # noqa: SLF001
 
-    def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002  kombu's
+    def _connparams(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002  kombu's
         if self.connection is None:
             msg = "the channel is closed"
             raise RedisConnectionError(msg)  # kombu 5.7: AttributeError, which ends the worker
-        return super()._connparams(asynchronous=asynchronous)
+        stock: Any = super()
+        return stock._connparams(asynchronous=asynchronous)  # noqa: SLF001  kombu's own
 
 
 class LeasedSentinelChannel(LeasedChannel, redis.SentinelChannel):

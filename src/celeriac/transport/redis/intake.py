@@ -125,7 +125,14 @@ class Intake:
 
         Raises:
             redis.exceptions.ConnectionError: the server is out of reach; what is held stays held.
+            redis.exceptions.TimeoutError: it does not answer.
         """
+        try:
+            return self._claim(lists, limit)
+        except RedisConnectionError:  # perhaps only this connection was cut
+            return self._claim(lists, limit)
+
+    def _claim(self, lists: Sequence[str], limit: int) -> list[Delivery]:
         with self._lock:
             done = self._ripe()
             try:
@@ -246,8 +253,12 @@ class Intake:
             done = self._ripe()
         if not done:
             return 0
+        broker, tokens = broker or self.broker, [token for _, token in done]
         try:
-            return (broker or self.broker).settle(self.owner, [token for _, token in done])
+            try:
+                return broker.settle(self.owner, tokens)
+            except RedisConnectionError:  # as above; to settle twice does no harm
+                return broker.settle(self.owner, tokens)
         except (RedisConnectionError, RedisTimeoutError, ResponseError):
             self._done.extendleft(reversed(done))
             raise

@@ -9,6 +9,7 @@ from kombu.transport import virtual
 
 if TYPE_CHECKING:
     from celeriac.transport.envelope import Envelope
+    from celeriac.transport.redis.broker import Delivery
 
 __all__ = ["LeasedMessage"]
 
@@ -19,20 +20,20 @@ class LeasedMessage(virtual.Message):
     ``delivery_info["deliveries"]`` counts how often it was delivered before, and ``["redelivered"]`` says whether.
     """
 
-    def __init__(self, envelope: Envelope, token: str, queue: str, deliveries: int, raw: bytes, channel: Any) -> None:
+    def __init__(self, envelope: Envelope, delivery: Delivery, *, queue: str, channel: Any) -> None:
         properties = envelope.properties
         said: dict[str, Any] = properties["delivery_info"]
         said.setdefault("exchange", "")
         said.setdefault("routing_key", queue)
-        said["deliveries"] = deliveries
-        if deliveries:
+        said["deliveries"] = delivery.deliveries
+        if delivery.deliveries:
             said["redelivered"] = True
-        # Past virtual.Message, which would decode once more.
-        Message.__init__(
+        plain: Any = Message  # past virtual.Message, which would decode once more
+        plain.__init__(
             self,
             body=envelope.body,
             channel=channel,
-            delivery_tag=token,
+            delivery_tag=delivery.token,
             content_type=envelope.content_type,
             content_encoding=envelope.content_encoding,
             headers=envelope.headers,
@@ -40,5 +41,5 @@ class LeasedMessage(virtual.Message):
             delivery_info=said,
         )
         self._decoded_cache = envelope.payload
-        self._raw = raw
+        self._raw = delivery.raw
         self.queue = queue

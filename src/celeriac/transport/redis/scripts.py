@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ABANDON", "BURY", "CLAIM", "GIVE_BACK", "PARK", "RENEW", "SETTLE", "SWEEP", "without_flags"]
+__all__ = ["ABANDON", "BURY", "CLAIM", "GIVE_BACK", "PARK", "RENEW", "SETTLE", "SWEEP", "UNPARK", "without_flags"]
 
 _FLAGS = "#!lua flags=allow-oom\n"
 
@@ -245,7 +245,26 @@ return done
 """
 )
 
-# KEYS: in flight, deliveries, dead, the dead letter. ARGV: token, id, field, value... Returns 1, or 0 if it was not held.
+# KEYS: delayed, parked. ARGV: how many at most. Messages go back to their lists before their time. Returns how many.
+UNPARK: Final = (
+    _FLAGS
+    + _COMMON
+    + """
+local ids = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)
+for i = #ids, 1, -1 do
+  local value = redis.call('HGET', KEYS[2], ids[i])
+  if value then put_back(value) end
+end
+if #ids > 0 then
+  redis.call('HDEL', KEYS[2], unpack(ids))
+  redis.call('ZREM', KEYS[1], unpack(ids))
+end
+return #ids
+"""
+)
+
+# KEYS: in flight, deliveries, dead, the dead letter.
+# ARGV: token, id, field, value... Returns 1, or 0 if it was not held.
 BURY: Final = (
     _FLAGS
     + _COMMON

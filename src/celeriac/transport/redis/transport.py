@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kombu.transport import redis
+from typing_extensions import override
 
 from celeriac.transport.redis.channel import LeasedChannel, LeasedSentinelChannel
 
@@ -23,7 +24,8 @@ class LeasedPoller(redis.MultiChannelPoller):
     _nudges: Any = None
     _loop: Any = None
 
-    def on_poll_start(self) -> None:
+    @override
+    def on_poll_start(self: Any) -> None:
         self._update_brpop_polling()
         for channel in list(self._channels):
             if channel.leasing:
@@ -33,7 +35,7 @@ class LeasedPoller(redis.MultiChannelPoller):
             if channel.active_fanout_queues:
                 self._register_LISTEN(channel)
 
-    def _tend(self, channel: LeasedChannel) -> int:
+    def _tend(self: Any, channel: LeasedChannel) -> int:
         """Claim what there is, and see to it that the loop hears of what comes."""
         intake, delivered = channel.intake, 0
         for _ in range(_ROUNDS):
@@ -47,7 +49,7 @@ class LeasedPoller(redis.MultiChannelPoller):
             self._loop._waker.wake()  # noqa: SLF001  the loop sleeps after this, whatever was made ready by it
         return delivered
 
-    def _watch(self, channel: LeasedChannel) -> None:
+    def _watch(self: Any, channel: LeasedChannel) -> None:
         link, ident = channel.intake.link, (channel, channel.intake, _CLAIM)
         fd = link.fileno() if link.connected else None
         for known, entry in list(self._fd_to_chan.items()):
@@ -59,55 +61,59 @@ class LeasedPoller(redis.MultiChannelPoller):
             self._chan_to_sock.pop(ident, None)
             self.poller.register(fd, self.eventflags)
 
-    def _forget(self, fd: int) -> None:
+    def _forget(self: Any, fd: int) -> None:
         try:
             self._unregister_from_poll(fd)
         except (KeyError, OSError, ValueError):  # closed already
             return
 
-    def on_readable(self, fileno: int) -> Any:
+    @override
+    def on_readable(self: Any, fileno: int) -> Any:
         channel, kind = self._fd_to_chan.get(fileno, (None, None))
         if channel is None or kind != _CLAIM:
-            return super().on_readable(fileno)
+            return redis.MultiChannelPoller.on_readable(self, fileno)
         channel.intake.look()
         return self._tend(channel) or None
 
-    def handle_event(self, fileno: int, event: int) -> Any:
+    @override
+    def handle_event(self: Any, fileno: int, event: int) -> Any:
         channel, kind = self._fd_to_chan.get(fileno, (None, None))
         if channel is None or kind != _CLAIM:
-            return super().handle_event(fileno, event)
+            return redis.MultiChannelPoller.handle_event(self, fileno, event)
         delivered = self.on_readable(fileno)
         return (delivered, self) if delivered else None
 
-    def get(self, callback: Any, timeout: float | None = None) -> Any:
+    def get(self: Any, callback: Any, timeout: float | None = None) -> Any:
         """One turn without an event loop: see ``Connection.drain_events``."""
         leasing = [channel for channel in self._channels if channel.leasing]
         if not leasing:
-            return super().get(callback, timeout)
+            return redis.MultiChannelPoller.get(self, callback, timeout)
         self.nudge()
         if sum(self._tend(channel) for channel in leasing):
             return None
         patience = min(channel.intake.patience() for channel in leasing)
-        return super().get(callback, patience if timeout is None else min(timeout, patience))
+        return redis.MultiChannelPoller.get(self, callback, patience if timeout is None else min(timeout, patience))
 
-    def nudge(self) -> None:
+    def nudge(self: Any) -> None:
         """Look again where it is time to, though nobody said anything."""
         for channel in list(self._channels):
             if channel.leasing and channel.intake.patience() <= 0:
                 channel.intake.stale = True
 
-    def discard(self, channel: LeasedChannel) -> None:
+    @override
+    def discard(self: Any, channel: Any) -> None:
         for fd, entry in list(self._fd_to_chan.items()):
             if entry == (channel, _CLAIM):
                 del self._fd_to_chan[fd]
                 self._forget(fd)
-        super().discard(channel)
+        redis.MultiChannelPoller.discard(self, channel)
 
-    def close(self) -> None:
+    @override
+    def close(self: Any) -> None:
         for fd, (_, kind) in list(self._fd_to_chan.items()):
             if kind == _CLAIM:
                 self._forget(fd)
-        super().close()
+        redis.MultiChannelPoller.close(self)
 
 
 class LeasedTransport(redis.Transport):
@@ -121,8 +127,9 @@ class LeasedTransport(redis.Transport):
         super().__init__(*args, **kwargs)
         self.cycle = LeasedPoller()
 
-    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        super().register_with_event_loop(connection, loop)
+    @override
+    def register_with_event_loop(self: Any, connection: Any, loop: Any) -> None:
+        redis.Transport.register_with_event_loop(self, connection, loop)
         if self.cycle._nudges is not None:  # noqa: SLF001  ours
             self.cycle._nudges.cancel()  # noqa: SLF001
         self.cycle._loop = loop  # noqa: SLF001
