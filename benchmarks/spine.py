@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import redis
 from celery.app.defaults import DEFAULTS
 
+from benchmarks.processes import PATIENCE, Workers
 from benchmarks.table import Row
-from benchmarks.workers import PATIENCE, MeasuredWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -51,11 +51,13 @@ class Spine:
         self.redis = redis.Redis.from_url(url)
         self.rounds = rounds
         self.tasks = tasks
-        os.environ.update(REDIS_URL=url, ENVIRONMENT="production")
+        # The server is unsafe on purpose: neither side is to wait for a disk.
+        os.environ.update(REDIS_URL=url, ENVIRONMENT="production", CELERY_BROKER_ALLOW_UNSAFE="true")
         from celeriac import create_celery_app  # noqa: PLC0415  after the environment is set
 
         ours = create_celery_app().conf
         conf = {key: ours[key] for key, default in DEFAULTS.items() if ours[key] != default and _is_json(ours[key])}
+        conf = {key: value for key, value in conf.items() if "celeriac" not in str(value)}  # classes of ours
         conf.update(broker_url=url, result_backend=url)  # they come masked
         self._directory = tempfile.TemporaryDirectory()
         path = Path(self._directory.name, "conf.json")
@@ -106,11 +108,11 @@ class Spine:
     def _drain(self, app: str, pool: str) -> float:
         from benchmarks import plain  # noqa: PLC0415
 
-        with self._worker(app, f"--pool={pool}", "--concurrency=2") as worker:
+        with self._worker(app, f"--pool={pool}", "--concurrency=2") as (worker, _):
             self._send(plain.app, self.tasks // 10)
-            before = worker.cpu_seconds()
+            before = worker.cpu()
             self._send(plain.app, self.tasks)
-            return (worker.cpu_seconds() - before) / self.tasks * 1e6
+            return (worker.cpu() - before) / self.tasks * 1e6
 
     def _send(self, app: Celery, count: int) -> None:
         for number in range(count):
@@ -135,8 +137,8 @@ class Spine:
         peer: list[float] = []
         for _ in range(self.rounds + 2):
             for app, seconds in ((OURS, ours), (PEER, peer)):
-                with self._worker(app, "--concurrency=2") as worker:
-                    seconds.append(worker.seconds_to_ready)
+                with self._worker(app, "--concurrency=2") as (_, ready):
+                    seconds.append(ready)
         return Row("start: worker ready", "s", ours[1:], peer[1:], "at most +0.30 s", difference=True)
 
     def resolve(self) -> str:
@@ -151,10 +153,12 @@ class Spine:
         return int(self.redis.info("stats")["total_connections_received"])
 
     @contextmanager
-    def _worker(self, app: str, *arguments: str) -> Generator[MeasuredWorker]:
+    def _worker(self, app: str, *arguments: str) -> Generator[tuple[Workers, float]]:
+        """A worker that says so when it is ready, which it does at level INFO."""
         self.redis.flushdb()
-        with MeasuredWorker(app, self.environment, *arguments) as worker:
-            yield worker
+        command = (sys.executable, "-m", "celery", f"--app={app}", "worker", "--loglevel=INFO", *arguments)
+        with Workers([command], self.environment) as worker:
+            yield worker, worker.until_said(" ready.")
 
 
 def _is_json(value: object) -> bool:

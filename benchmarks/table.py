@@ -1,4 +1,4 @@
-"""Figures as one table, ratios first."""
+"""Figures as tables, ratios first."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from benchmarks.goals import OURS, goals
+from benchmarks.systems import SYSTEMS
 
-__all__ = ["Row", "table"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.runs import Runs
+
+__all__ = ["Row", "report"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One comparison: the runs of ours and of the peer, taken in turn, in the same unit."""
+    """One comparison of the spine: the runs of ours and of the peer, taken in turn, in the same unit."""
 
     what: str
     unit: str
@@ -34,16 +39,105 @@ class Row:
         """The row's cells, as the table's head names them."""
         sign, unit = ("+", f" {self.unit}") if self.difference and self.verdict > 0 else ("", "")
         unit = f" {self.unit}" if self.difference else unit
-        spread = f"{min(self.ours):.4g} to {max(self.ours):.4g}"
         figures = f"{median(self.ours):.4g}", f"{median(self.peer):.4g}"
-        verdict = f"{sign}{self.verdict:.2f}{unit}"
-        return (verdict, self.goal, self.what, *figures, self.unit, f"{len(self.ours)}: {spread}")
+        return (f"{sign}{self.verdict:.2f}{unit}", self.goal, self.what, *figures, self.unit)
 
 
-_HEAD = ("ours : Celery", "goal", "what", "ours", "Celery", "unit", "runs: ours from to")
+_GOALS = ("celeriac : other", "goal", "what", "celeriac", "other", "its figure")
+_SPINE = ("ours : Celery", "goal", "what", "ours", "Celery", "unit")
+_TABLES = (
+    (
+        "Sending, one process",
+        "enqueue",
+        "single_rate",
+        (
+            ("single/s", "single_rate", ",.0f"),
+            ("many/s", "bulk_rate", ",.0f"),
+            ("single µs CPU", "single_cpu_us", ".0f"),
+            ("many µs CPU", "bulk_cpu_us", ".0f"),
+            ("single commands", "single_commands", ".1f"),
+            ("single round trips", "single_reads", ".1f"),
+            ("many commands", "bulk_commands", ".1f"),
+            ("many round trips", "bulk_reads", ".2f"),
+        ),
+    ),
+    (
+        "Running what waits, two processes, results stored",
+        "drain",
+        "rate",
+        (
+            ("tasks/s", "rate", ",.0f"),
+            ("µs CPU", "cpu_us", ".0f"),
+            ("µs CPU of Redis", "redis_cpu_us", ".0f"),
+            ("commands", "commands", ".1f"),
+            ("round trips", "reads", ".2f"),
+            ("PSS MiB", "pss_mib", ".0f"),
+            ("tasks", "tasks", ",.0f"),
+        ),
+    ),
+    (
+        "Running what waits, without results",
+        "silent",
+        "rate",
+        (
+            ("tasks/s", "rate", ",.0f"),
+            ("µs CPU", "cpu_us", ".0f"),
+            ("commands", "commands", ".1f"),
+            ("round trips", "reads", ".2f"),
+            ("PSS MiB", "pss_mib", ".0f"),
+            ("tasks", "tasks", ",.0f"),
+        ),
+    ),
+    (
+        "Round trip from the call to its result, idle",
+        "latency",
+        "p50_ms",
+        (("p50 ms", "p50_ms", ".2f"), ("p99 ms", "p99_ms", ".2f")),
+    ),
+    (
+        "Groups and chords, from the call to the last result",
+        "canvas",
+        "group_rate",
+        (("group, members/s", "group_rate", ",.0f"), ("chord, members/s", "chord_rate", ",.0f")),
+    ),
+)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = [_HEAD, tuple("---" for _ in _HEAD), *(row.cells() for row in rows)]
+def report(runs: Runs, spine: Sequence[Row], notes: Sequence[str]) -> str:
+    """Everything that was measured, as Markdown."""
+    parts = [". ".join(f"{name}: {value}" for name, value in runs.machine.items()) + "."]
+    reached = list(goals(runs))
+    if reached:
+        parts.append(_markdown(_GOALS, reached))
+    parts += _systems(runs)
+    if spine:
+        parts += ["### The typed layer alone", _markdown(_SPINE, [row.cells() for row in spine])]
+    parts += notes
+    parts += [f"not measured: {failure.splitlines()[0]}" for failure in runs.failures]
+    return "\n\n".join(parts)
+
+
+def _systems(runs: Runs) -> Iterator[str]:
+    said = {system.name: system for system in SYSTEMS}
+    for title, measure, leading, columns in _TABLES:
+        names = runs.systems(measure)
+        if not names:
+            continue
+        rows: list[tuple[str, ...]] = []
+        for name in names:
+            ratio = runs.ratio(measure, leading, OURS, name)
+            settings = said[name].bulk if measure == "enqueue" else said[name].settings
+            figures = [_figure(runs.median(measure, name, figure), form) for _, figure, form in columns]
+            rows.append(("" if ratio is None else f"{ratio:.2f}", name, settings, *figures))
+        word = "how many are sent" if measure == "enqueue" else "worker"
+        yield f"### {title}"
+        yield _markdown(("celeriac : it", "system", word, *(column for column, _, _ in columns)), rows)
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
