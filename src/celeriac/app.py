@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["CeleryAppConfig", "create_celery_app"]
 
 _RESULT_BACKENDS = {
-    "redis": "celeriac.transport.results:LazyRedisBackend",
-    "rediss": "celeriac.transport.results:LazyRedisBackend",
-    "sentinel": "celeriac.transport.results:LazySentinelBackend",
+    "redis": "celeriac.transport.results.backend:RedisResultBackend",
+    "rediss": "celeriac.transport.results.backend:RedisResultBackend",
+    "sentinel": "celeriac.transport.results.backend:SentinelResultBackend",
 }
 # Keys of the sources that Celery has another name for.
 _KEYS = {"default_queue": "task_default_queue"}
