@@ -68,7 +68,7 @@ def read(raw: bytes, accept: Collection[str] | None = None) -> Envelope:
     outer = _decoded("the envelope", raw)
     if not isinstance(outer, dict):
         raise MalformedMessage(part="the envelope", problem=f"is a JSON {_kind(outer)}, not an object")
-    message: dict[str, Any] = outer
+    message = cast("dict[str, Any]", outer)
     properties = _table(message, "properties")
     properties["delivery_info"] = _table(properties, "delivery_info")
     return read_task(
@@ -207,7 +207,7 @@ def _check_payload(payload: Any) -> None:
         raise MalformedMessage(part="the named arguments", problem=f"are {_kind(kwargs)}, not an object")
     if embed is not None and not isinstance(embed, dict):
         raise MalformedMessage(part="the embedded part of the body", problem=f"is {_kind(embed)}, not an object")
-    said: dict[str, Any] = embed or {}
+    said = cast("dict[str, Any]", embed or {})
     for name in ("callbacks", "errbacks", "chain"):
         value = said.get(name)
         if value is not None and not (isinstance(value, list) and all(isinstance(each, dict) for each in value)):  # pyright: ignore[reportUnknownVariableType]
@@ -270,4 +270,5 @@ def _kind(value: Any) -> str:
         int: "a number",
         float: "a number",
     }
-    return kinds.get(type(value), type(value).__name__)
+    kind = cast("type[Any]", type(value))
+    return kinds.get(kind, kind.__name__)

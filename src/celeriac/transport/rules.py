@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
 from kombu.serialization import prepare_accept_content
@@ -74,5 +74,6 @@ class Rules:
 def _request(envelope: Envelope) -> Any:
     from celery.app.task import Context  # noqa: PLC0415  the transport is imported before Celery is whole
 
-    embedded: Any = envelope.payload[2] if isinstance(envelope.payload, list) else None
-    return Context({**envelope.headers, **(embedded or {}), "called_directly": False})
+    payload: Any = envelope.payload
+    embedded = cast("dict[str, Any]", (payload[2] if isinstance(payload, list) else None) or {})
+    return Context({**envelope.headers, **embedded, "called_directly": False})

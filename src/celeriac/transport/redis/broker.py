@@ -93,8 +93,10 @@ class RedisBroker:
             [keys.leases, keys.in_flight + owner, keys.deliveries, keys.delayed, keys.parked, keys.dead, *lists],
             [owner, self._lease_ms, limit, first_token, self.longest, keys.dead_letter, *settle],
         )
+        found: list[Any] = flat
         deliveries = [
-            Delivery(str(flat[at + 1]), lists[flat[at]], flat[at + 3], flat[at + 2]) for at in range(0, len(flat), 4)
+            Delivery(str(found[at + 1]), lists[int(found[at])], found[at + 3], found[at + 2])
+            for at in range(0, len(found), 4)
         ]
         return Claim(now / 1000, settled, None if next_due < 0 else next_due / 1000, next_token, deliveries)
 

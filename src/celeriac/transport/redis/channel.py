@@ -21,6 +21,7 @@ from celeriac.transport.redis.broker import LEASE
 from celeriac.transport.redis.intake import Intake
 from celeriac.transport.redis.keys import queue_of
 from celeriac.transport.redis.message import LeasedMessage
+from celeriac.transport.results import writer as results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,10 +106,9 @@ class LeasedChannel(redis.Channel):
 
     QoS = LeasedQoS
     # kombu's own leave a table of the connection's options on every channel.
-    from_transport_options = (*redis.Channel.from_transport_options, "lease", "rules", "barrier")
+    from_transport_options = (*redis.Channel.from_transport_options, "lease", "rules")
     lease: float = LEASE
     rules: Rules | None = None
-    barrier: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._intake: Intake | None = None
@@ -328,8 +328,9 @@ class LeasedChannel(redis.Channel):
                 prefix=self.global_keyprefix,
                 lease=self.lease,
                 timeout=self.socket_timeout or 5.0,
-                barrier=self.barrier,
+                barrier=results,
             )
+            results.coalesce()
         return intake
 
     def close(self) -> None:
@@ -362,7 +363,7 @@ class LeasedChannel(redis.Channel):
 class LeasedSentinelChannel(LeasedChannel, redis.SentinelChannel):
     """The same, with the master found by Sentinels."""
 
-    from_transport_options = (*redis.SentinelChannel.from_transport_options, "lease", "rules", "barrier")
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, "lease", "rules")
 
 
 def _running() -> set[str]:

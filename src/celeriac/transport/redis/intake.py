@@ -35,6 +35,8 @@ IDLE: Final = 1.0
 """Seconds after which a worker that waits looks for itself."""
 _BLIND: Final = 0.05
 """The same, where the server cannot tell who waits."""
+_FULL: Final = 0.1
+"""The same, where results wait for their server in such numbers that no more tasks should be begun."""
 _SHY: Final = 0.016
 """Seconds that a worker may stand back which was woken in vain again and again: others are quicker."""
 
@@ -54,6 +56,10 @@ class Barrier(Protocol):
         """Store what waits, now; the new :meth:`durable`."""
         ...
 
+    def full(self) -> bool:
+        """Whether so much waits that nothing more should be claimed."""
+        ...
+
 
 class NoBarrier:
     """Nothing to wait for."""
@@ -69,6 +75,10 @@ class NoBarrier:
     def flush(self, timeout: float) -> int:  # noqa: ARG002  the protocol's
         """Nothing to store."""
         return 0
+
+    def full(self) -> bool:
+        """Never."""
+        return False
 
 
 class Intake:
@@ -135,6 +145,10 @@ class Intake:
     def _claim(self, lists: Sequence[str], limit: int) -> list[Delivery]:
         with self._lock:
             done = self._ripe()
+            if self.barrier.full():  # the server of results is away: what is queued is safe where it is
+                self._done.extendleft(reversed(done))
+                self.stale, self._due = False, time.monotonic() + _FULL
+                return []
             try:
                 found = self._lost_replies() if self._in_doubt else []
                 claim = self.broker.claim(
