@@ -9,6 +9,7 @@ from celery import Celery, Task
 from celery.app.utils import Settings
 
 from celeriac.exceptions import UnknownSetting, nearest
+from celeriac.options.address import is_rabbitmq
 from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings
 from celeriac.transport.rules import Rules
@@ -112,7 +113,7 @@ class _App(Celery):
             "default_retry_delay": default_retry_delay,
             "max_deliveries": max_deliveries,
         }
-        super().__init__(*args, amqp="celeriac.transport.amqp:LosslessAMQP", **kwargs)
+        super().__init__(*args, **{"amqp": "celeriac.transport.publishing.amqp:PublishingAMQP", **kwargs})
         self._rules = Rules(self)
         # Celery offers no way to name the class of its options, and its own __setattr__ would set an option.
         object.__setattr__(self.conf, "__class__", _ReadOnce)
@@ -135,7 +136,9 @@ class _App(Celery):
         return connect(url, *args, transport_options={"rules": self._rules, **(transport_options or {})}, **kwargs)
 
     def close(self) -> None:
-        """Close the result backend's connections too; those to the broker are kombu's, and shared by URL."""
+        """Close the publisher's and the result backend's connections too; kombu's are shared by URL."""
+        if (amqp := vars(self).get("amqp")) is not None and hasattr(amqp, "close"):
+            amqp.close()
         backend = getattr(self, "_backend", None)  # this thread's, if it was ever used
         disconnect: Any = getattr(backend, "disconnect", None)
         if disconnect is not None:
@@ -179,6 +182,8 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
         max_deliveries=settings.task_max_deliveries,
     )
     app.conf.update(conf_of(settings))
+    if is_rabbitmq(app.conf.broker_url):
+        app.amqp_cls = "celeriac.transport.rabbitmq.amqp:RabbitAMQP"
     app.loader.override_backends = _RESULT_BACKENDS
     steps: Any = app.steps
     steps["worker"].add("celeriac.worker.start:HonestStart")  # by name: who only sends needs no worker's code

@@ -11,7 +11,7 @@ from pydantic import Secret, SecretStr
 from celeriac.options.address import is_rabbitmq, is_redis
 from celeriac.options.delivery import DeliveryOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
-from celeriac.tasks.policies import HIGHEST, Priority
+from celeriac.tasks.policies import Priority
 
 if TYPE_CHECKING:
     from celeriac.settings import CelerySettings
@@ -28,6 +28,15 @@ REDIS_TRANSPORT: Final[dict[str, Any]] = {
 }
 # confirm_publish: without it RabbitMQ may lose what it took, and nobody is told.
 RABBITMQ_TRANSPORT: Final[dict[str, Any]] = {"confirm_publish": True, "read_timeout": 1.5, "write_timeout": 1.5}
+# Quorum queues count deliveries and survive the loss of a server; the delaying queues lead to topic exchanges alone.
+RABBITMQ_USUAL: Final[dict[str, Any]] = {
+    "task_default_queue_type": "quorum",
+    "task_create_missing_queue_type": "quorum",
+    "task_default_exchange_type": "topic",
+    "task_create_missing_queue_exchange_type": "topic",
+    # A connection that says nothing for two of these is dead; Celery's own 120 would take four minutes to find out.
+    "broker_heartbeat": 6,
+}
 RESULT_TRANSPORT: Final[dict[str, Any]] = {
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 }
@@ -55,8 +64,8 @@ def conf_of(settings: CelerySettings) -> dict[str, Any]:
     elif is_rabbitmq(broker):
         conf["broker_transport_options"] = deepcopy(RABBITMQ_TRANSPORT) | conf.get("broker_transport_options", {})
         conf.setdefault("task_default_priority", Priority.NORMAL.on("amqp"))
-        if settings.task_default_queue_type != "quorum":  # which knows two priorities and refuses to be given more
-            conf.setdefault("task_queue_max_priority", HIGHEST)
+        for name, value in RABBITMQ_USUAL.items():
+            conf.setdefault(name, value)
     if is_redis(results):
         said = conf.get("result_backend_transport_options", {})
         conf["result_backend_transport_options"] = deepcopy(RESULT_TRANSPORT) | said

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu import Connection
+from kombu.connection import ConnectionPool, PooledConnection
 from kombu.utils.imports import symbol_by_name
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from kombu.transport.base import Transport
@@ -16,6 +18,10 @@ TRANSPORTS: Final = {
     "redis": "celeriac.transport.redis.transport:LeasedTransport",
     "rediss": "celeriac.transport.redis.transport:LeasedTransport",
     "sentinel": "celeriac.transport.redis.transport:LeasedSentinelTransport",
+    "amqp": "celeriac.transport.rabbitmq.transport:SafeTransport",
+    "pyamqp": "celeriac.transport.rabbitmq.transport:SafeTransport",
+    "librabbitmq": "celeriac.transport.rabbitmq.transport:SafeTransport",
+    "amqps": "celeriac.transport.rabbitmq.transport:SafeSSLTransport",
 }
 """By the scheme of the broker's URL. All others are kombu's own."""
 
@@ -30,3 +36,21 @@ class LosslessConnection(Connection):
         ours = TRANSPORTS.get(str(self.transport_cls))
         found: Any = super().get_transport_cls() if ours is None else symbol_by_name(ours)
         return found
+
+    def Pool(self, limit: int | None = None, **kwargs: Any) -> ConnectionPool:  # noqa: N802  kombu's name
+        """A pool of connections like this one."""
+        return _LosslessPool(self, limit, **kwargs)
+
+
+class _PooledConnection(PooledConnection):  # type: ignore[misc]  # untyped
+    """What a pool lends out to publish by. Redis is published to by kombu's own transport: it has no more to confirm."""
+
+    def get_transport_cls(self) -> type[Transport]:
+        ours = TRANSPORTS.get(str(self.transport_cls), "")
+        found: Any = symbol_by_name(ours) if ".rabbitmq." in ours else super().get_transport_cls()
+        return found
+
+
+class _LosslessPool(ConnectionPool):  # type: ignore[misc]  # untyped
+    def new(self) -> _PooledConnection:
+        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))  # noqa: SLF001  as kombu's own does

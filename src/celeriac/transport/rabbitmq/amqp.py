@@ -1,0 +1,60 @@
+"""Celery's AMQP layer for an application whose broker is RabbitMQ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kombu import Exchange
+from kombu.transport.native_delayed_delivery import _delay_prefix_re
+
+from celeriac.transport.amqp import LosslessAMQP
+from celeriac.transport.rabbitmq.budget import within
+from celeriac.transport.rabbitmq.names import DELAYS
+from celeriac.transport.rabbitmq.queues import QUORUM, SafeQueues
+from celeriac.transport.rabbitmq.topology import bind_delays, declare_delays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RabbitAMQP"]
+
+
+class RabbitAMQP(LosslessAMQP):
+    """Queues that keep what they take, and a bound for every publish of a task."""
+
+    def queues_cls(self, *said: Any, **options: Any) -> SafeQueues:
+        """The table of queues, as Celery makes it."""
+        conf: Any = self.app.conf
+        usual = conf.task_default_queue_type or QUORUM
+        return SafeQueues(*said, usual_type=usual, max_deliveries=conf.get("task_max_deliveries") or 5, **options)
+
+    def _create_task_sender(self) -> Callable[..., Any]:
+        conf: Any = self.app.conf
+        send: Any = super()._create_task_sender()
+
+        def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            with within(float(conf.get("publish_timeout") or 2)):
+                exchange = options.get("exchange")
+                if (exchange.name if isinstance(exchange, Exchange) else exchange) == DELAYS:
+                    self._prepare_delay(producer, str(options.get("routing_key")))
+                return send(producer, name, message, **options)
+
+        return send_task_message
+
+    def _prepare_delay(self, producer: Any, routing_key: str) -> None:
+        """See to it that a delayed message finds its way, though no worker may ever have run here."""
+        key = _delay_prefix_re.sub("", routing_key, count=1)
+        queues = [queue for queue in self.queues.values() if queue.routing_key == key]
+        connection = producer.connection
+        done = ("celeriac-delays", key)
+        if done in connection.declared_entities:  # kombu forgets them with the connection
+            return
+
+        def prepare() -> None:
+            declare_delays(connection, self.app.conf.broker_native_delayed_delivery_queue_type)
+            with connection.channel() as channel:
+                for queue in queues:
+                    bind_delays(channel, queue)
+
+        connection.ensure(producer, prepare, max_retries=1, interval_start=0)()
+        connection.declared_entities.add(done)
