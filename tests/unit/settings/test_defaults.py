@@ -168,9 +168,10 @@ def test_a_task_that_says_no_priority_is_normal_on_both_brokers(environ):
     environ(CELERY_BROKER="rabbitmq")
     app: Any = create_celery_app()
     assert app.conf.task_default_priority == Priority.NORMAL.on("amqp") == 3
-    assert app.amqp.queues["default"].queue_arguments == {"x-max-priority": 9}
-    environ(CELERY_TASK_DEFAULT_QUEUE_TYPE="quorum")
-    assert create_celery_app().conf.task_queue_max_priority is None
+    assert app.amqp.queues["default"].queue_arguments["x-queue-type"] == "quorum"
+    environ(CELERY_TASK_DEFAULT_QUEUE_TYPE="classic")
+    app = create_celery_app()
+    assert app.amqp.queues["default"].queue_arguments["x-max-priority"] == 9
 
 
 def test_none_gives_a_default_back_to_celery():

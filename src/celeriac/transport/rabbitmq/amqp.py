@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kombu import Exchange
 from kombu.transport.native_delayed_delivery import _delay_prefix_re
 
-from celeriac.transport.amqp import LosslessAMQP
+from celeriac.transport.publishing.amqp import PublishingAMQP
 from celeriac.transport.rabbitmq.budget import within
 from celeriac.transport.rabbitmq.names import DELAYS
 from celeriac.transport.rabbitmq.queues import QUORUM, SafeQueues
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["RabbitAMQP"]
 
 
-class RabbitAMQP(LosslessAMQP):
+class RabbitAMQP(PublishingAMQP):
     """Queues that keep what they take, and a bound for every publish of a task."""
 
     def queues_cls(self, *said: Any, **options: Any) -> SafeQueues:
