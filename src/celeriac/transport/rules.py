@@ -29,6 +29,10 @@ class Rules:
     def __repr__(self) -> str:
         return "<rules>"  # part of what kombu tells connections apart by
 
+    def __json__(self) -> str:
+        """What ``inspect stats`` shows of it, among the options of the connection."""
+        return repr(self)
+
     @property
     def accept(self) -> frozenset[str] | None:
         """Content types that may be decoded."""
