@@ -8,7 +8,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
-from celery.worker import state
+from celery.worker import control, state
 
 if TYPE_CHECKING:
     import socket
@@ -48,7 +48,9 @@ class Attendant:
             "add_queue": self._add_queue,
             "cancel_queue": self._cancel_queue,
             "settle": self._settle,
+            "scheduled": lambda _: list(control._iter_schedule_requests(self._runner.desk.timer)),  # noqa: SLF001
         }
+        self._closing = False
         self._thread = threading.Thread(target=self._serve, name="celeriac-attendant", daemon=True)
 
     def start(self) -> None:
@@ -56,15 +58,19 @@ class Attendant:
         self._thread.start()
 
     def close(self) -> None:
-        """Hang up; the parent sees that the child ends by its own will."""
-        self._pipe.close()
+        """Say what was done, and hang up."""
+        try:
+            self._pipe.send((0, dict(state.total_count)))
+        except OSError:
+            pass
+        self._closing = True
 
     def _serve(self) -> None:
         while True:
             try:
                 number, name, argument = self._pipe.recv()
             except (EOFError, OSError):
-                if not self._consuming.duty.stopping and not self._pipe.closed:
+                if not self._closing:
                     os._exit(1)  # the parent is gone: nobody would stop this child any more
                 return
             try:

@@ -19,10 +19,10 @@ from celeriac.transport.connector import connector
 from celeriac.transport.envelope import read
 from celeriac.transport.link import Link
 from celeriac.transport.redis.broker import LEASE, RedisBroker
-from celeriac.transport.redis.message import LeasedMessage
-from celeriac.worker.records import restored
+from celeriac.worker.records import from_raw, restored
 
 if TYPE_CHECKING:
+    from celeriac.transport.redis.broker import Parked
     from celeriac.worker.members import End
 
 __all__ = ["Clerk"]
@@ -47,8 +47,11 @@ class Clerk:
         self.owners: list[str] = []
         """Children whose leases are renewed, should they be too busy to do it."""
         self.eventer: Any = None
+        self.prefix = ""
+        """kombu's ``global_keyprefix``."""
         self._affairs: queue.Queue[End | None] = queue.Queue()
         self._broker: RedisBroker | None = None
+        self._second: RedisBroker | None = None
         self._thread = threading.Thread(target=self._run, name="celeriac-clerk", daemon=True)
 
     def start(self) -> None:
@@ -58,8 +61,11 @@ class Clerk:
         if isinstance(url, str) and is_redis(url):
             said: dict[str, Any] = conf.broker_transport_options
             lease = float(said.get("lease") or LEASE)
-            link = Link(connector(url, options=said), timeout=float(said.get("socket_timeout") or 5.0))
-            self._broker = RedisBroker(link, said.get("global_keyprefix") or "", lease)
+            connect, timeout = connector(url, options=said), float(said.get("socket_timeout") or 5.0)
+            self.prefix = said.get("global_keyprefix") or ""
+            self._broker, self._second = (
+                RedisBroker(Link(connect, timeout=timeout), self.prefix, lease) for _ in range(2)
+            )
         self._thread.start()
 
     def stop(self) -> None:
@@ -70,6 +76,15 @@ class Clerk:
     def settle_affairs(self, end: End) -> None:
         """See to the messages of a child that has ended. From any thread."""
         self._affairs.put(end)
+
+    def parked(self, limit: int) -> list[Parked]:
+        """Messages that wait on the broker for their time, the next one first; in the main thread alone."""
+        return [] if self._second is None else self._second.delayed(limit)
+
+    def request_of(self, message: Any) -> Any:
+        """Celery's request for a message, to be shown, or ``None`` if its task is not known."""
+        task = self._task_of(message)
+        return None if task is None else self._request(message, task, "", [], [])
 
     def acknowledges_timeouts(self, record: bytes) -> bool:
         """Whether the task of a message is done with once its time limit has struck."""
@@ -133,7 +148,7 @@ class Clerk:
 
     def _message(self, end: End, token: str, *, first: bool) -> Any:
         if self._broker is not None and end.owner and (raw := self._broker.raw(end.owner, token)) is not None:
-            return LeasedMessage(read(raw), token, "", 0, raw, None)
+            return from_raw(read(raw), token)
         return restored(end.record) if first else None
 
     def _task_of(self, message: Any) -> Any:

@@ -40,7 +40,7 @@ class Drain:
         self._beaten = time.monotonic()
         runner.records = True
         runner.slot.owner = ""
-        runner.settling = Settling(lambda _tag: None, lambda: None, lambda _message: None)
+        runner.settling = Settling(consumer.channel.basic_ack, lambda: None)
         consumer.qos(prefetch_count=max(prefetch, 1) if prefetch else _MOST, apply_global=False)
         consumer.on_message = self.waiting.append
         consumer.consume()

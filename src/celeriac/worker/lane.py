@@ -53,7 +53,7 @@ class Lane:
         intake = channel.intake
         self._intake = intake
         runner.slot.owner = intake.owner
-        runner.settling = Settling(intake.acknowledge, intake.flush, self._track)
+        runner.settling = Settling(channel.qos.ack, intake.flush)
 
     def run(self) -> None:
         """Go on until the child has done its duty; gives back what it did not begin.
@@ -91,10 +91,6 @@ class Lane:
             self.channel.give_back(back)
             self.runner.slot.load(0, 0)
         return len(back)
-
-    def _track(self, message: Any) -> None:
-        """Let kombu's bookkeeping know of a message that is not merely acknowledged."""
-        self.channel.qos.append(message, message.delivery_tag)
 
     def _run_batch(self) -> None:
         runner, waiting, intake = self.runner, self.waiting, self._intake

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import socket
 
+    from celeriac.worker.nursery import Nursery
     from celeriac.worker.slots import Slot
 
 __all__ = ["End", "Member", "Why"]
@@ -57,8 +58,9 @@ class End:
 class Member:
     """One child: its slot, and the pipe to it."""
 
-    def __init__(self, slot: Slot, pipe: socket.socket) -> None:
+    def __init__(self, slot: Slot, pipe: socket.socket, nursery: Nursery) -> None:
         self.slot = slot
+        self.nursery = nursery
         self.pipe = Connection(pipe.detach())
         self.pid = 0
         self.why: Why | None = None
@@ -70,6 +72,8 @@ class Member:
         self.kill_at = 0.0
         """When it is killed, by the monotonic clock; 0 for never."""
         self.released_at = 0.0
+        self.totals: dict[str, int] = {}
+        """Tasks done by name, as far as it has told."""
         self._numbers = count(1)
         self._outbox: deque[tuple[int, str, Any]] = deque()
         self._asked: dict[int, Future[Any]] = {}
@@ -99,9 +103,20 @@ class Member:
         except (EOFError, OSError):
             self.hang_up()
             return False
-        if (future := self._asked.pop(number, None)) is not None:
+        if not number:
+            self.totals = answer
+        elif (future := self._asked.pop(number, None)) is not None:
             future.set_result(answer)
         return True
+
+    def last_words(self) -> None:
+        """Take in what the child said before it ended."""
+        try:
+            while not self.pipe.closed and self.pipe.poll(0):
+                self.receive()
+        except OSError:
+            pass
+        self.hang_up()
 
     def hang_up(self) -> None:
         """Close the pipe; nobody will be answered any more."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from kombu.message import Message
 
-__all__ = ["described", "restored"]
+__all__ = ["described", "from_raw", "restored"]
 
 
 def described(message: Any) -> bytes:
@@ -26,6 +26,23 @@ def described(message: Any) -> bytes:
         ).encode()
     except (TypeError, ValueError):
         return b""
+
+
+def from_raw(envelope: Any, token: str, queue: str = "") -> Any:
+    """The message of an envelope, without a channel."""
+    properties = envelope.properties
+    delivery: dict[str, Any] = {"exchange": "", "routing_key": queue, **properties.get("delivery_info", {})}
+    message = Message(
+        body=envelope.body,
+        delivery_tag=token,
+        content_type=envelope.content_type,
+        content_encoding=envelope.content_encoding,
+        headers=envelope.headers,
+        properties=properties,
+        delivery_info=delivery,
+    )
+    message._decoded_cache = envelope.payload  # noqa: SLF001  as the transport's own messages have it
+    return message
 
 
 def restored(record: bytes) -> Any:

@@ -41,18 +41,11 @@ class Settling:
     Args:
         acknowledge: settles a message by its tag, at the next opportunity.
         flush: stores results and settles all that waits, now.
-        reject: lets the broker have a message back, or drop it.
     """
 
-    def __init__(
-        self,
-        acknowledge: Callable[[Any], None],
-        flush: Callable[[], None],
-        track: Callable[[Any], None],
-    ) -> None:
+    def __init__(self, acknowledge: Callable[[Any], None], flush: Callable[[], Any]) -> None:
         self.acknowledge = acknowledge
         self.flush = flush
-        self.track = track
 
 
 class Limits:
@@ -122,7 +115,6 @@ class Runner:
         if lean is not None:
             lean(message)
         else:
-            self.settling.track(message)
             self.handle_any(message)
 
     # -- Celery's way: a request, for whatever is not plain -----------------------------------------------------------
@@ -210,7 +202,6 @@ class Runner:
                 or (revoked_stamps and headers.get("stamped_headers"))
                 or len(payload) != 3  # noqa: PLR2004  a protocol that is not the second
             ):
-                settling.track(message)
                 runner.handle_any(message)
                 return
             args, kwargs, embed = payload
@@ -248,7 +239,6 @@ class Runner:
             except BaseException as error:
                 if slot.busy:
                     slot.end()
-                settling.track(message)
                 runner._aborted(runner.request_for(message, task), error)  # noqa: SLF001  its own
                 return
             expected[name] = 0.7 * expected.get(name, UNKNOWN) + 0.3 * (monotonic() - started)
@@ -257,7 +247,6 @@ class Runner:
                 if successes is not None:
                     successes.add(task_id)
             else:
-                settling.track(message)
                 runner.failed(message, task, outcome, runtime)
 
         return run

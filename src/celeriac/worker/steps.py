@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import bootsteps
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
+
+from celeriac.worker.mirror import Mirror
+from celeriac.worker.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +19,9 @@ __all__ = ["LaneTasks"]
 
 logger = logging.getLogger("celery.worker.consumer")
 
+_TICK: Final = 1.0
+"""Seconds between two looks at the load."""
+
 
 class LaneTasks(bootsteps.StartStopStep):  # type: ignore[misc]
     """Puts the children in the place of the consumer of tasks, right after Celery has made one."""
@@ -23,16 +29,68 @@ class LaneTasks(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = (Tasks, Control)
     label = "Lanes"
 
+    def __init__(self, c: Any, **kwargs: Any) -> None:
+        self._remote: Remote | None = None
+        self._mirror: Mirror
+        super().__init__(c, **kwargs)
+
     def include_if(self, c: Any) -> bool:
         """Only with our pool."""
         return getattr(c.pool, "consumes", False)
 
     def start(self, c: Any) -> None:
-        """Take no task messages in this process."""
+        """Take no task messages in this process, and let others see and reach the children."""
+        supervisor = c.pool.supervisor
         c.task_consumer = Handed(c.task_consumer, c.pool)
+        c.cancel_active_requests = supervisor.end_all
+        c.controller.wait_for_soft_shutdown = lambda: _wait_softly(c.app.conf, supervisor)
+        supervisor.clerk.eventer = c.event_dispatcher
+        self._mirror = Mirror(c.app, supervisor)
+        if self._remote is None:
+            self._remote = Remote(c, supervisor, self._mirror)
+            supervisor.configuration = self._remote.configuration
+        c.blueprint.steps[Control.name].box.node.handlers = self._remote.handlers()
+        self._remote.tell()
+
+    def register_with_event_loop(self, c: Any, hub: Any) -> None:
+        """Look after load once a second."""
+        hub.call_repeatedly(_TICK, self._tick, c)
 
     def stop(self, c: Any) -> None:
         """Nothing is held here."""
+
+    def _tick(self, c: Any) -> None:
+        self._mirror.glance()
+        scaler = c.controller.autoscaler
+        if scaler is not None:
+            scale(scaler, c.pool.supervisor.load + _backlog(c))
+
+
+def scale(scaler: Any, load: int) -> None:
+    """Let Celery's autoscaler follow the load, in tasks that run or could."""
+    processes = scaler.processes
+    if load:
+        scaler.on_task_received(None)
+    if (wanted := min(load, scaler.max_concurrency)) > processes:
+        scaler.scale_up(wanted - processes)
+    elif (wanted := max(load, scaler.min_concurrency)) < processes:
+        scaler.scale_down(processes - wanted)
+
+
+def _backlog(c: Any) -> int:
+    channel = c.connection.default_channel
+    return sum(
+        channel.queue_declare(queue.name, passive=True).message_count for queue in list(c.task_consumer.queues)
+    )
+
+
+def _wait_softly(conf: Any, supervisor: Any) -> None:
+    """Celery's soft shutdown: what runs may end within the timeout; nothing new begins."""
+    timeout = conf.worker_soft_shutdown_timeout
+    supervisor.wind_down()
+    if timeout > 0 and (supervisor.running or conf.worker_enable_soft_shutdown_on_idle):
+        logger.warning("Initiating Soft Shutdown, terminating in %s seconds", timeout)
+        supervisor.join(timeout)
 
 
 class Handed:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,6 +57,8 @@ class Supervisor:
         """Gives what a new child has to be told."""
         self.total = 0
         """Tasks done by children that have ended."""
+        self.totals: Counter[str] = Counter()
+        """The same by name, as far as they said so."""
         self._make_nursery = nursery
         self._nursery: Nursery | None = None
         self._start_timeout = max(start_timeout, 10.0)
@@ -66,7 +69,8 @@ class Supervisor:
         os.set_blocking(self._wake_read, False)  # noqa: FBT003  its only way to be called
         os.set_blocking(self._wake_write, False)  # noqa: FBT003
         self._winding_down = False
-        self._ended = threading.Event()
+        self._ended = False
+        self._former: list[Nursery] = []
         self._stillborn = 0
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name="celeriac-supervisor", daemon=True)
@@ -103,6 +107,11 @@ class Supervisor:
     def running(self) -> int:
         """Tasks that run now."""
         return sum(member.slot.running for member in self.members())
+
+    @property
+    def load(self) -> int:
+        """Tasks that run, and messages that are claimed."""
+        return sum(member.slot.running + member.slot.waiting for member in self.members())
 
     @property
     def done(self) -> int:
@@ -169,19 +178,23 @@ class Supervisor:
 
     def renew(self) -> None:
         """Replace every child, once it has ended what it runs, by one forked from this process as it is now."""
+        nursery = self._make_nursery()
         with self._lock:
+            if self._nursery is not None:
+                self._former.append(self._nursery)
+            self._nursery = nursery
             for member in self._members.values():
                 self._dismiss(member)
-            old, self._nursery = self._nursery, None
-        deadline = time.monotonic() + _LONGEST_PAUSE
-        while any(True for _ in self.members()) and time.monotonic() < deadline:
-            self._wake()
-            time.sleep(_LOOK_EVERY)
-        del old
+        self._wake()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until all children are gone and what they left is settled."""
-        return self._ended.wait(timeout)
+        """Wait until all children are gone and what they left is settled; may be called from a signal's handler."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._ended:  # no lock: the handler may have interrupted whoever holds it
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
@@ -195,19 +208,19 @@ class Supervisor:
                     time.sleep(_LOOK_EVERY)
         finally:
             self.clerk.stop()
-            if self._nursery is not None:
-                self._nursery.close()
-            self._ended.set()
+            for nursery in (*self._former, self._nursery):
+                if nursery is not None:
+                    nursery.close()
+            self._ended = True
 
     def _turn(self) -> None:
         with self._lock:
             pipes = {member.pipe: member for member in self._members.values() if not member.pipe.closed}
-        watched: list[Any] = [self._wake_read, *pipes]
-        if self._nursery is not None:
-            watched.append(self._nursery)
-        for ready in wait(watched, _LOOK_EVERY):
-            if ready is self._nursery:
-                self._hear(self._nursery)
+            watched: list[Any] = [self._wake_read, *pipes]
+            nurseries = [nursery for nursery in (*self._former, self._nursery) if nursery is not None]
+        for ready in wait([*watched, *nurseries], _LOOK_EVERY):
+            if isinstance(ready, Nursery):
+                self._hear(ready)
             elif ready == self._wake_read:
                 os.read(self._wake_read, 4096)
             else:
@@ -226,8 +239,12 @@ class Supervisor:
             logger.critical("the process that forks children is gone, and they are with it; starting another")
             with self._lock:
                 for member in list(self._members.values()):
-                    self._bury(member, -signal.SIGKILL)
-                self._nursery = self._make_nursery()
+                    if member.nursery is nursery:
+                        self._bury(member, -signal.SIGKILL)
+                if nursery is self._nursery:
+                    self._nursery = self._make_nursery()
+                else:
+                    self._former.remove(nursery)
             return
         with self._lock:
             for each in news:
@@ -288,8 +305,13 @@ class Supervisor:
         slot = member.slot
         end = member.left_behind(status)
         del self._members[slot.index]
-        member.hang_up()
+        member.last_words()
         self.total += slot.done
+        self.totals.update(member.totals)
+        for former in list(self._former):
+            if not any(each.nursery is former for each in self._members.values()):
+                self._former.remove(former)
+                former.close()
         if not slot.starts and status and end.why is None and slot.age < self._start_timeout:
             self._stillborn += 1
             pause = min(_FIRST_PAUSE * 2 ** min(self._stillborn, 10), _LONGEST_PAUSE)
@@ -316,7 +338,7 @@ class Supervisor:
             if slot is None or time.monotonic() < self._not_before:
                 return
             slot.reserve()
-            member = Member(slot, self._nursery.order(slot.index))
+            member = Member(slot, self._nursery.order(slot.index), self._nursery)
             self._members[slot.index] = member
             for name, argument in self.configuration():
                 member.ask(name, argument)
