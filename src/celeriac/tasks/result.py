@@ -8,19 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from celery.exceptions import TaskRevokedError
+from celery.exceptions import BackendGetMetaError, TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import GroupResult
-from kombu.exceptions import OperationalError
+from kombu.exceptions import DecodeError, OperationalError
 from kombu.utils.url import maybe_sanitize_url
 
 from celeriac.exceptions import ResultError, ResultTimeout, ResultUnavailable, TaskRevoked
 from celeriac.tasks.guard import refuse_inside_loop, refuse_inside_task
+from celeriac.tasks.outcome import completed, ended, is_of_the_task, state_among, value_of
 from celeriac.tasks.policies import TaskState
 from celeriac.tasks.threads import in_thread
+from celeriac.transport.results.awaited import earlier_of, leaves_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -95,49 +97,76 @@ class TaskResult(Generic[R_co]):
             ResultTimeout: and the others of :meth:`get`, but for a loop.
         """
         refuse_inside_task(f"{self.task}: aget()")
+        if (shared := self._shared()) is None:
+            return await self._poll(timeout)
+        with self._translated(timeout):
+            plain = self._came(await shared.asettle(self.raw, timeout), timeout)
+        return self._load(plain)
+
+    def _read(self, timeout: float | None) -> R_co:
+        with self._translated(timeout):
+            if (shared := self._shared()) is not None:
+                plain = self._came(shared.settle(self.raw, timeout), timeout)
+            else:
+                # Celery's own check knows the process alone; ours, above, knows the task.
+                plain = self.raw.get(timeout=timeout, disable_sync_subtasks=False)
+        return self._load(plain)
+
+    def _came(self, missing: Mapping[str, str] | None, timeout: float | None) -> Any:
+        """What the wait has left, or the error for what it did not."""
+        if missing is not None:
+            raise self._timeout(timeout or 0, state_among(self.raw, missing).value)
+        return value_of(self.raw)
+
+    async def _poll(self, timeout: float | None) -> R_co:  # noqa: ASYNC109  as aget()
+        """For backends that can only be asked again and again."""
         end = None if timeout is None else time.monotonic() + timeout
         pause = FIRST_LOOK
         while not await in_thread(self._settled):
             if end is not None and time.monotonic() >= end:
-                raise self._timeout(timeout or 0, await in_thread(self._state_name))
+                raise self._timeout(timeout or 0, (await in_thread(self._state)).value)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_LOOK)
         return await in_thread(self._read, timeout)
 
-    def _read(self, timeout: float | None) -> R_co:
-        with self._translated(timeout):
-            # Celery's own check knows the process alone; ours, above, knows the task.
-            plain = self.raw.get(timeout=timeout, disable_sync_subtasks=False)
-        return self._load(plain)
+    def _shared(self) -> Any:
+        """Our result backend, which waits for everybody over one connection; ``None`` where it is another, or none."""
+        backend: Any = getattr(self.raw, "backend", None)
+        return backend if hasattr(backend, "settle") and not getattr(self.raw, "ignored", False) else None
 
     def ready(self) -> bool:
         """Whether the task has ended, in whatever way."""
         with self._translated(None):
+            if (shared := self._shared()) is not None:
+                return ended(self.raw, shared.look(self.raw))
             return bool(self.raw.ready())
 
     def _settled(self) -> bool:
         """Ready, or never to be: of a chain, an earlier step has failed."""
         with self._translated(None):
-            return bool(self.raw.ready() or any(step.failed() for step in _earlier(self.raw)))
+            return bool(self.raw.ready() or any(step.failed() for step in earlier_of(self.raw)))
 
     @property
     def state(self) -> TaskState:
         """The state now. An id that nobody knows is ``PENDING``; of a group, the state that most needs a look."""
         with self._translated(None):
-            return TaskState(self._state_name())
+            return self._state()
 
-    def _state_name(self) -> str:
-        if isinstance(self.raw, GroupResult):
-            return _state_of_group(self.raw).value
-        return TaskState.of(self.raw.state).value
+    def _state(self) -> TaskState:
+        if (shared := self._shared()) is not None:
+            return state_among(self.raw, {task: meta["status"] for task, meta in shared.look(self.raw).items()})
+        return state_among(self.raw, {task.id: task.state for task in leaves_of(self.raw)})
 
     @property
     def progress(self) -> Progress | None:
         """How far the task is, or ``None`` where it said nothing yet; of a group, how many of its tasks are done."""
         with self._translated(None):
+            shared = self._shared()
             if isinstance(self.raw, GroupResult):
-                return Progress(self.raw.completed_count(), len(self.raw), {})
-            meta = self.raw._get_task_meta()  # noqa: SLF001  one read for state and value, which .state and .info do not give
+                done = self.raw.completed_count() if shared is None else completed(self.raw, shared.look(self.raw))
+                return Progress(done, len(self.raw), {})
+            nothing = {"status": "PENDING"}
+            meta = self.raw._get_task_meta() if shared is None else shared.look(self.raw).get(self.raw.id, nothing)  # noqa: SLF001  one read for state and value, which .state and .info do not give
         if TaskState.of(meta["status"]) is not TaskState.PROGRESS:
             return None
         return Progress.of(meta.get("result"))
@@ -166,36 +195,15 @@ class TaskResult(Generic[R_co]):
         except TaskRevokedError as error:
             raise TaskRevoked(task=self.task, id=self.id) from error
         except Exception as error:
-            if isinstance(error, ResultError) or self._is_the_tasks_own(error):
+            if isinstance(error, ResultError) or is_of_the_task(error, self.raw):
                 raise
             if isinstance(error, CeleryTimeoutError):
-                raise self._timeout(timeout or 0, self._state_name()) from error
+                raise self._timeout(timeout or 0, self._state().value) from error
             if isinstance(error, _backend_errors()):
                 where = maybe_sanitize_url(str(getattr(self.raw.backend, "url", "") or "the result backend"))
                 reason = _first_line(error)
                 raise ResultUnavailable(task=self.task, id=self.id, backend=where, reason=reason) from error
             raise
-
-    def _is_the_tasks_own(self, error: BaseException) -> bool:
-        """Whether the error is what a task failed with, and not what befell the reading of it."""
-        read = [self.raw, *_earlier(self.raw), *getattr(self.raw, "results", ())]
-        return any((getattr(each, "_cache", None) or {}).get("result") is error for each in read)
-
-
-def _earlier(raw: Any) -> Iterator[Any]:
-    """The steps of a chain before this one, latest first."""
-    while (raw := raw.parent) is not None:
-        yield raw
-
-
-def _state_of_group(group: GroupResult) -> TaskState:
-    states = {TaskState.of(child.state) for child in group.results or ()}
-    for state in (TaskState.FAILURE, TaskState.REVOKED, TaskState.RETRY, TaskState.PROGRESS, TaskState.STARTED):
-        if state in states:
-            return state
-    if states <= {TaskState.SUCCESS}:
-        return TaskState.SUCCESS
-    return TaskState.STARTED if TaskState.SUCCESS in states else TaskState.PENDING
 
 
 def _first_line(error: BaseException) -> str:
@@ -203,7 +211,6 @@ def _first_line(error: BaseException) -> str:
 
 
 def _backend_errors() -> tuple[type[Exception], ...]:
-    from redis.exceptions import ConnectionError as RedisConnectionError  # noqa: PLC0415  slow to import, and seldom needed
-    from redis.exceptions import TimeoutError as RedisTimeoutError  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415  slow to import, and seldom needed
 
-    return OperationalError, RedisConnectionError, RedisTimeoutError
+    return OperationalError, DecodeError, BackendGetMetaError, RedisError

@@ -10,7 +10,7 @@ from celery.result import ResultSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Awaited", "leaves_of"]
+__all__ = ["Awaited", "earlier_of", "leaves_of"]
 
 
 def leaves_of(raw: Any) -> Iterator[Any]:
@@ -21,6 +21,17 @@ def leaves_of(raw: Any) -> Iterator[Any]:
             yield from leaves_of(child)
     else:
         yield raw
+
+
+def earlier_of(*results: Any) -> list[Any]:
+    """The steps of chains before these, each once; a group among them is left out, for it fails its chord by itself."""
+    found: dict[int, Any] = {}
+    for raw in results:
+        step = raw
+        while (step := getattr(step, "parent", None)) is not None:
+            if not isinstance(step, ResultSet):
+                found[id(step)] = step
+    return list(found.values())
 
 
 class Awaited:
@@ -46,7 +57,7 @@ class Awaited:
             else:
                 self._ended(leaf)
         if parents and self._open:
-            for step in {id(step): step for each in (raw, *leaves) for step in _earlier(each)}.values():
+            for step in earlier_of(raw, *leaves):
                 if _cached(step) is None:
                     self._earlier.setdefault(step.id, []).append(step)
                 else:
@@ -91,10 +102,3 @@ def _cached(result: Any) -> Any:
 
 def _failed(result: Any) -> bool:
     return _cached(result)["status"] in states.PROPAGATE_STATES
-
-
-def _earlier(raw: Any) -> Iterator[Any]:
-    """The steps of a chain before this one; a group among them fails its chord by itself."""
-    while (raw := getattr(raw, "parent", None)) is not None:
-        if not isinstance(raw, ResultSet):
-            yield raw

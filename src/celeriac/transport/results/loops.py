@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
-
-from celeriac.tasks.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,7 +29,7 @@ class _LoopReader:
         self._wire: Wire | None = None
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._connecting: asyncio.Task[Any] | None = None
+        self._connecting: threading.Thread | None = None
 
     async def wait(self, watch: Watch, seconds: float | None) -> list[tuple[bytes, Any]]:
         """As :meth:`Subscription.wait`, for a coroutine.
@@ -83,11 +82,11 @@ class _LoopReader:
         self._wire = wire
         if wire is not None:
             self._loop.add_reader(wire.fileno(), self._subscription.take)
-        elif self._connecting is None or self._connecting.done():
-            self._connecting = self._loop.create_task(self._connect())
-
-    async def _connect(self) -> None:
-        await in_thread(self._subscription.connect)
+        elif self._connecting is None or not self._connecting.is_alive():
+            # A thread for once: all of connecting blocks, and whoever waits hears of it through the subscription.
+            connect = self._subscription.connect
+            self._connecting = threading.Thread(target=connect, name="celeriac-results-connect", daemon=True)
+            self._connecting.start()
 
     def _forget(self) -> None:
         wire, self._wire = self._wire, None
