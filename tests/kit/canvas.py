@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,7 +48,7 @@ def note(key: str, value: object) -> None:
 
 def tasks_on(app: Celery) -> SimpleNamespace:  # noqa: C901, PLR0915  one function for each thing that a canvas can do
     """Register the functions on an app."""
-    task: Any = app.task
+    task: Any = partial(app.task, shared=False)  # Celery would give them to every app of the process
 
     @task(name="c.add")
     def add(x: Any, y: Any) -> Any:
@@ -108,7 +109,7 @@ def tasks_on(app: Celery) -> SimpleNamespace:  # noqa: C901, PLR0915  one functi
     @task(name="c.becomes", bind=True)
     def becomes(self: Any, *args: Any, other: Any, link: Any = None, link_error: Any = None) -> Any:
         signature = self.app.signature(other)
-        if args and isinstance(signature, chain):
+        if args and signature.task == "celery.chain":
             first, *others = signature.tasks
             signature = chain(self.app.signature(first).clone(args), *others)
         elif args:
