@@ -22,12 +22,10 @@ BATCH: Final = 64
 """Most messages claimed at once."""
 AHEAD: Final = 0.05
 """Seconds of work that a child claims at most: what it holds, no other can begin."""
-WORTH_A_TRIP: Final = 250e-6
-"""A task that lasts longer has its result and acknowledgement sent at once: a crash then repeats it alone."""
+WORTH_A_TRIP: Final = 400e-6
+"""A task that usually lasts longer has its result and acknowledgement sent at once: a crash then repeats it alone."""
 HELD: Final = 0.004
 """Seconds that an acknowledgement may wait for others."""
-_QUICK: Final = 0.002
-"""A task that lasts longer does not begin before what is done is settled."""
 _PAUSE: Final = 1.0
 """Seconds without messages after which the loop looks around."""
 
@@ -69,7 +67,7 @@ class Lane:
             if duty.done:
                 return
             pause = desk.tick()
-            room = min(self._limit, duty.left, self.prefetch - desk.waiting)
+            room = min(self._limit, duty.left) if desk.waiting < self.prefetch else 0
             if room > 0:
                 self.waiting.extend(channel.claim(room))
             else:
@@ -98,24 +96,21 @@ class Lane:
         monotonic = time.monotonic
         duty = self.duty
         begun, count = monotonic(), 0
-        oldest = before = begun
+        oldest = begun
         load(len(waiting), 0)
         while waiting and not duty.stopping:
-            if intake.pending and expected.get(waiting[0].headers.get("task"), UNKNOWN) > _QUICK:
-                intake.flush()
             try:
                 message = waiting.popleft()
             except IndexError:  # given back meanwhile
                 break
+            if intake.pending and (
+                monotonic() - oldest > HELD or expected.get(message.headers.get("task"), UNKNOWN) > WORTH_A_TRIP
+            ):
+                intake.flush()
+                load(len(waiting), 0)
+                oldest = monotonic()
             handle(message)
             count += 1
-            now = monotonic()
-            if now - before > WORTH_A_TRIP or now - oldest > HELD:
-                if waiting:
-                    intake.flush()
-                    load(len(waiting), 0)
-                oldest = monotonic()
-            before = now
         if count:
             self._adapt((monotonic() - begun) / count)
 

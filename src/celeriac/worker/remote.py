@@ -47,6 +47,9 @@ class Remote:
         self._supervisor = supervisor
         self._mirror = mirror
         self._usual = self._task_limits()
+        self.queues: dict[str, Any] = {queue.name: queue for queue in consumer.task_consumer.queues}
+        """What the children consume from, by name."""
+        self._at_start = set(self.queues)
         self._revoked: set[str] = set()
         self._told: dict[str, Any] = {}
 
@@ -64,7 +67,12 @@ class Remote:
         usual = {"stamps": {}, "tasks": {}, "events": False}
         changed = {name: value for name, value in self._changes().items() if value != usual[name]}
         said = [*({"revoked": part} for part in parts), *([changed] if changed else [])]
-        return [("configure", each) for each in said]
+        queues = dict(self.queues)
+        return [
+            *(("configure", each) for each in said),
+            *(("add_queue", queue) for name, queue in queues.items() if name not in self._at_start),
+            *(("cancel_queue", name) for name in self._at_start - queues.keys()),
+        ]
 
     def tell(self) -> None:
         """Tell the children what has changed since the last time."""
@@ -81,10 +89,10 @@ class Remote:
     def scheduled(self, panel: Any, **_: Any) -> list[dict[str, Any]]:
         """List messages that wait for their time: on the broker where it keeps them, else in the children."""
         del panel
-        queues, prefix = self._consumer.task_consumer.queues, self._supervisor.clerk.prefix
+        prefix = self._supervisor.clerk.prefix
         found: list[dict[str, Any]] = []
         for parked in self._supervisor.clerk.parked(_SHOWN):
-            if (queue := queue_of(parked.list_key, prefix)) in {each.name for each in queues}:
+            if (queue := queue_of(parked.list_key, prefix)) in self.queues:
                 request = self._supervisor.clerk.request_of(from_raw(read(parked.raw), parked.id, queue))
                 if request is not None:
                     eta = request.eta and request.eta.isoformat()

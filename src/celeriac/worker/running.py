@@ -241,7 +241,9 @@ class Runner:
                     slot.end()
                 runner._aborted(runner.request_for(message, task), error)  # noqa: SLF001  its own
                 return
-            expected[name] = 0.7 * expected.get(name, UNKNOWN) + 0.3 * (monotonic() - started)
+            spent, usual = monotonic() - started, expected.get(name, UNKNOWN)
+            # Nearer to the quick ones: a process that had to wait for the machine says nothing of the task.
+            expected[name] = spent if usual >= UNKNOWN else usual + (spent - usual) * (0.3 if spent < usual else 0.05)
             if failed is None:
                 settling.acknowledge(tag)
                 if successes is not None:

@@ -49,6 +49,7 @@ class LaneTasks(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._remote is None:
             self._remote = Remote(c, supervisor, self._mirror)
             supervisor.configuration = self._remote.configuration
+        self._remote.queues = c.task_consumer.by_name
         c.blueprint.steps[Control.name].box.node.handlers = self._remote.handlers()
         self._remote.tell()
 
@@ -104,7 +105,12 @@ class Handed:
         self._pool = pool
         self.on_message: Callable[[Any], None] | None = None
         self.channel = consumer.channel
-        self.queues = consumer.queues
+        self.by_name = {queue.name: queue for queue in consumer.queues}
+
+    @property
+    def queues(self) -> list[Any]:
+        """What the children consume from."""
+        return list(self.by_name.values())
 
     def consume(self, no_ack: bool | None = None) -> None:  # noqa: FBT001  kombu's signature
         """Leave it to the children."""
@@ -114,17 +120,18 @@ class Handed:
 
     def consuming_from(self, queue: Any) -> bool:
         """Whether the children consume from a queue."""
-        return bool(self._consumer.consuming_from(queue))
+        return getattr(queue, "name", queue) in self.by_name
 
     def add_queue(self, queue: Any) -> Any:
         """Have the children consume from one more queue."""
-        added = self._consumer.add_queue(queue)
+        added = self._consumer.add_queue(queue)  # declares it
+        self.by_name[queue.name] = queue
         self._pool.supervisor.ask_all("add_queue", queue)
         return added
 
     def cancel_by_queue(self, name: str) -> None:
         """Have the children consume from a queue no more."""
-        self._consumer.queues.pop(name, None)
+        self.by_name.pop(name, None)
         self._pool.supervisor.ask_all("cancel_queue", name)
 
     def cancel(self) -> None:
