@@ -93,6 +93,10 @@ def tasks_on(app: Celery) -> SimpleNamespace:  # noqa: C901, PLR0915  one functi
             "BaseException": BaseException("odd"),
         }[kind]
 
+    @task(name="c.process")
+    def process() -> int:
+        return os.getpid()
+
     @task(name="c.unpicklable")
     def unpicklable() -> None:
         raise UnpicklableError(foo="foo", bar="bar")
