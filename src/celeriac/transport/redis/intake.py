@@ -220,6 +220,9 @@ class Intake:
 
     def look(self) -> None:
         """Take in what the server pushed; the link may turn out to be broken, which the next claim finds."""
+        if not self.link.connected:
+            self.stale = True
+            return
         try:
             if self.link.wait(0):
                 self.stale = True

@@ -283,5 +283,8 @@ return 1
 
 
 def without_flags(script: str) -> str:
-    """The same script for a server older than Redis 7, which does not know flags."""
-    return script.removeprefix(_FLAGS)
+    """The same script for a server older than Redis 7, which does not know flags.
+
+    Such a server refuses to write where no memory is left, unless the script wrote something before that takes none.
+    """
+    return "redis.call('DEL', KEYS[1] .. ':none')\n" + script.removeprefix(_FLAGS)

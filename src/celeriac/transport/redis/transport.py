@@ -39,7 +39,13 @@ class LeasedPoller(redis.MultiChannelPoller):
         """Claim what there is, and see to it that the loop hears of what comes."""
         intake, delivered = channel.intake, 0
         for _ in range(_ROUNDS):
-            if not intake.stale or not channel.qos.can_consume():
+            if not channel.qos.can_consume():
+                break
+            if not intake.stale:
+                if intake.pending:
+                    channel.flush()
+                intake.look()  # a push may have come with the reply to something else: no loop would hear of it
+            if not intake.stale:
                 break
             delivered += channel.claim_and_deliver()
         if intake.pending:
