@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from kombu.serialization import loads as loads_any
 from kombu.utils.json import loads as loads_json
+from pydantic_core import from_json
 
 from celeriac.exceptions import MalformedMessage
 
@@ -117,9 +118,16 @@ def read_task(
     return envelope
 
 
+def _parse(text: bytes) -> Any:
+    try:
+        return from_json(text)  # twice as fast, and stricter: a lone surrogate, or 200 levels, are not for it
+    except ValueError:
+        return json.loads(text)
+
+
 def _decoded(part: str, text: bytes) -> Any:
     try:
-        return json.loads(text)
+        return _parse(text)
     except RecursionError:
         raise MalformedMessage(part=part, problem="is nested too deeply to be read") from None
     except (UnicodeDecodeError, ValueError) as error:
@@ -168,7 +176,7 @@ def _payload(body: bytes, content_type: str, content_encoding: str, accept: Coll
     try:
         if content_type == "application/json" and content_encoding in {"utf-8", "UTF-8"}:
             # The hook that rebuilds dates is called for each object: most bodies have nothing for it.
-            return loads_json(body) if b"__type__" in body else json.loads(body)
+            return loads_json(body) if b"__type__" in body else _parse(body)
         return loads_any(body, content_type, content_encoding, accept=accept)
     except RecursionError:
         raise MalformedMessage(part="the body", problem="is nested too deeply to be read") from None
@@ -190,7 +198,7 @@ def _check_headers(headers: dict[str, Any]) -> None:
 
 
 def _check_limits(limits: Any) -> None:
-    if limits is None:
+    if limits is None or limits == [None, None]:
         return
     pair = cast("list[Any]", limits) if isinstance(limits, list | tuple) else []
     if len(pair) != 2 or not all(each is None or _is_number(each) for each in pair):  # noqa: PLR2004  hard and soft
@@ -208,6 +216,8 @@ def _check_payload(payload: Any) -> None:
     if embed is not None and not isinstance(embed, dict):
         raise MalformedMessage(part="the embedded part of the body", problem=f"is {_kind(embed)}, not an object")
     said = cast("dict[str, Any]", embed or {})
+    if not any(said.values()):
+        return
     for name in ("callbacks", "errbacks", "chain"):
         value = said.get(name)
         if value is not None and not (isinstance(value, list) and all(isinstance(each, dict) for each in value)):  # pyright: ignore[reportUnknownVariableType]
