@@ -11,13 +11,21 @@ import pytest
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.producer import Producer
 from tests.faults.harness.scenario import Scenario
-from tests.faults.harness.seed import FULL, SEED, schedule_of
+from tests.faults.harness.seed import FORM, FULL, SEED, WIDE, schedule_of
 
 HERE = Path(__file__).parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "wide: leave it to the wide and full forms (FAULTS=wide, FAULTS=full)")
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not WIDE:
+        chosen = [item for item in items if not any(item.iter_markers("wide"))]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.faults)
@@ -26,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_report_header() -> str:
-    return f"faults: FAULTS_SEED={SEED}, {'full' if FULL else 'short'} form"
+    return f"faults: FAULTS_SEED={SEED}, {FORM} form"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -74,6 +74,14 @@ def test_work_that_nobody_sent_and_work_of_a_refused_call_are_told_apart(tmp_pat
         verdict.require()
 
 
+def test_a_worker_that_never_acknowledges_is_convicted_of_holding(scenario):
+    server = scenario.redis()
+    (key,) = scenario.producer(server.url).send(1)
+    scenario.ledger.write("done", key)
+    with pytest.raises(AssertionError, match="done, but still with the broker: 1"):
+        scenario.verdict(Census.of(server.client)).require()
+
+
 def test_messages_are_found_wherever_a_broker_keeps_them(scenario):
     server = scenario.redis()
     producer = scenario.producer(server.url)

@@ -60,6 +60,18 @@ def test_kill_9_of_a_child_loses_nothing_and_the_worker_goes_on(scenario, server
     until(lambda: len(worker.children()) == SLOTS, what="a new child for each that was killed")
 
 
+def test_kill_9_of_the_process_that_starts_the_others_loses_nothing(scenario, server, producer):
+    worker = scenario.running(server.url, concurrency=SLOTS, supervised=True)
+    producer.send(TASKS, "work", SECONDS)
+    scenario.wait_for_done(TASKS // 6)
+    for helper in worker.helpers():
+        helper.kill()
+    verdict = scenario.settle(server, timeout=RETURN + 20)
+    verdict.require(duplicates=SLOTS)
+    assert again(verdict) <= SLOTS
+    until(lambda: len(worker.children()) == SLOTS, what="new children")
+
+
 def test_kill_9_of_a_worker_with_coroutines_loses_nothing(scenario, server, producer):
     """Each of them has a claim of its own, so all that run at once may run again."""
     victim = scenario.running(server.url, concurrency=1)

@@ -9,8 +9,10 @@ import secrets
 SEED = os.environ.setdefault("FAULTS_SEED", secrets.token_hex(4))
 """The seed of this run. In the environment, so that every process of a parallel run draws from the same."""
 
-FULL = os.environ.get("FAULTS", "short") == "full"
-"""Whether the long forms run: ``FAULTS=full``."""
+FORM = os.environ.get("FAULTS", "short")
+"""``short``; ``wide``, with every pool and every fault in short forms; or ``full``, with all of them in long forms."""
+FULL = FORM == "full"
+WIDE = FORM in {"wide", "full"}
 
 
 def schedule_of(test: str) -> random.Random:

@@ -27,6 +27,8 @@ class Verdict:
     """It is a dead letter."""
     waiting: frozenset[str]
     """It has not run, and the broker still has it."""
+    held: frozenset[str]
+    """It has run, and the broker still has it: it will run again one day."""
     lost: frozenset[str]
     """It was acknowledged, never ran, and nobody has it."""
     duplicated: Mapping[str, int]
@@ -51,6 +53,7 @@ class Verdict:
             starts=ledger.counts("started"),
             dead=dead,
             waiting=waiting,
+            held=frozenset(census.owned & set(done)),
             lost=acknowledged - set(done) - dead - waiting,
             duplicated={key: count - 1 for key, count in done.items() if count > 1},
             recovered=(frozenset(done) & attempted) - acknowledged,
@@ -78,6 +81,7 @@ class Verdict:
             "unexpected": len(self.unexpected),
             "dead": len(self.dead),
             "waiting": len(self.waiting),
+            "held": len(self.held),
             "interrupted": self.interrupted,
         }
         return " ".join(f"{name}={count}" for name, count in counts.items())
@@ -99,6 +103,8 @@ class Verdict:
             problems.append(f"dead letters: {_some(self.dead)}")
         if len(self.waiting) > waiting:
             problems.append(f"never run, but still with the broker: {_some(self.waiting)}")
+        if self.held:
+            problems.append(f"done, but still with the broker: {_some(self.held)}")
         assert not problems, f"{'; '.join(problems)} ({self})"
 
 

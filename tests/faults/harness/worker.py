@@ -80,8 +80,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-        if error is not None:
-            sys.stderr.write(f"--- log of {self.node} ---\n{self.log[-20_000:]}\n")
+        print(f"--- log of {self.node}, without tasks that succeeded ---\n{self._remarkable()}")  # with a failed test
 
     @property
     def pid(self) -> int:
@@ -128,11 +127,14 @@ class Worker:
             assert self._readies() > said, f"the worker ended with {self.returncode}:\n{self.log[-5000:]}"
 
     def children(self) -> list[psutil.Process]:
-        """The pool's processes, oldest first: all that the main process started, but for Python's own helpers."""
-        with suppress(psutil.NoSuchProcess):
-            found = psutil.Process(self.pid).children(recursive=True)
-            return sorted((each for each in found if not _is_helper(each)), key=psutil.Process.create_time)
-        return []
+        """The processes that run tasks, oldest first."""
+        found = self._descendants()
+        return [each for each in found if not _is_parent(each, found)]
+
+    def helpers(self) -> list[psutil.Process]:
+        """The processes between the main one and those that run tasks, where a pool has any."""
+        found = self._descendants()
+        return [each for each in found if _is_parent(each, found)]
 
     def kill_main(self) -> None:
         """SIGKILL to the main process alone."""
@@ -210,7 +212,13 @@ class Worker:
         return sum(counts)
 
     def _tree(self) -> list[psutil.Process]:
-        return [psutil.Process(self.pid), *self.children()]
+        return [psutil.Process(self.pid), *self._descendants()]
+
+    def _descendants(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self.pid).children(recursive=True)
+            return sorted((each for each in found if not _is_pythons_own(each)), key=psutil.Process.create_time)
+        return []
 
     def _remember(self) -> subprocess.Popen[bytes]:
         """The main process. Children of a dead parent are nobody's children, so they are noted before."""
@@ -219,6 +227,10 @@ class Worker:
             main = psutil.Process(self._process.pid)
             self._born = [main, *main.children(recursive=True)]
         return self._process
+
+    def _remarkable(self) -> str:
+        lines = [line for line in self.log.splitlines() if not re.search(r" (received|succeeded in .*)$", line)]
+        return "\n".join(lines[-300:])
 
     def _readies(self) -> int:
         return len(re.findall(rf"{re.escape(self.node)} ready\.", self.log))
@@ -240,10 +252,16 @@ class Worker:
         until(lambda: re.search(pattern, self.log), timeout=timeout, what=f"{pattern!r} in the log")
 
 
-def _is_helper(process: psutil.Process) -> bool:
+def _is_parent(process: psutil.Process, among: list[psutil.Process]) -> bool:
+    for each in among:
+        with suppress(psutil.NoSuchProcess):
+            if each.ppid() == process.pid:
+                return True
+    return False
+
+
+def _is_pythons_own(process: psutil.Process) -> bool:
     try:
-        return any(
-            "multiprocessing.resource_tracker" in word or "resource_tracker" in word for word in process.cmdline()
-        )
+        return any("resource_tracker" in word for word in process.cmdline())
     except psutil.Error:
         return True
