@@ -141,7 +141,7 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
     routing = {name: options.pop(name) for name in ("queue", "priority") if name in options}
     register: Any = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)
     task = register(run)
-    vars(task).update(routing, origin=definition.origin)
+    vars(task).update(routing, origin=definition.origin, is_coroutine=definition.is_coroutine)
     return task
 
 

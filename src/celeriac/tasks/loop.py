@@ -5,18 +5,80 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
+from concurrent.futures import CancelledError, Future
+from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 R = TypeVar("R")
 
-__all__ = ["EventLoopThread", "run_coroutine"]
+__all__ = ["Bounds", "EventLoopThread", "bounds", "run_coroutine"]
 
 UNWIND = 10.0
 """Seconds that an interrupted coroutine gets to run its ``finally`` blocks."""
+
+
+class Bounds:
+    """How long the thread that waits for a coroutine goes on waiting: time limits without a process to signal or kill.
+
+    Args:
+        soft: seconds after which the coroutine is cancelled and ``SoftTimeLimitExceeded`` raised, or ``None``.
+        hard: seconds after which it is left to itself and ``TimeLimitExceeded`` raised, or ``None``.
+    """
+
+    def __init__(self, soft: float | None = None, hard: float | None = None) -> None:
+        now = time.monotonic()
+        self._soft, self._hard = soft, hard
+        self._soft_at = now + soft if soft else None
+        self._hard_at = now + hard if hard else None
+        self._reason: Exception | None = None
+        self._future: Future[Any] | None = None
+
+    def interrupt(self, reason: Exception) -> None:
+        """Cancel the coroutine, and raise this where it is waited for. From any thread."""
+        self._reason = reason
+        if self._future is not None:
+            self._future.cancel()
+
+    def wait(self, future: Future[R], ended: threading.Event) -> R:
+        """The coroutine's result; ``ended`` is set when the last of its ``finally`` blocks has run."""
+        self._future = future
+        if self._reason is not None:
+            future.cancel()
+        first = min((at for at in (self._soft_at, self._hard_at) if at is not None), default=None)
+        try:
+            return future.result(None if first is None else max(first - time.monotonic(), 0.0))
+        except CancelledError:
+            if self._reason is None:
+                raise
+            ended.wait(self._unwinding())
+            raise self._reason from None
+        except TimeoutError:
+            if future.done():  # it is the coroutine's own
+                raise
+            future.cancel()
+            self._struck(ended)
+
+    def _struck(self, ended: threading.Event) -> NoReturn:
+        soft = self._soft_at is not None and time.monotonic() >= self._soft_at
+        unwound = ended.wait(self._unwinding())
+        late = self._hard_at is not None and time.monotonic() >= self._hard_at
+        if soft and (unwound or not late):
+            raise SoftTimeLimitExceeded(self._soft)
+        raise TimeLimitExceeded(self._hard)
+
+    def _unwinding(self) -> float:
+        return UNWIND if self._hard_at is None else max(min(UNWIND, self._hard_at - time.monotonic()), 0.0)
+
+
+bounds: ContextVar[Bounds | None] = ContextVar("celeriac_bounds", default=None)
+"""Of the task that runs in this thread; ``None`` where something else enforces its limits."""
 
 
 class EventLoopThread:
@@ -48,7 +110,10 @@ class EventLoopThread:
             finally:
                 ended.set()
 
+        limits = bounds.get()
         future = asyncio.run_coroutine_threadsafe(watched(), self.loop)
+        if limits is not None:
+            return limits.wait(future, ended)
         try:
             return future.result()
         except BaseException:

@@ -48,6 +48,7 @@ class Attendant:
             "add_queue": self._add_queue,
             "cancel_queue": self._cancel_queue,
             "settle": self._settle,
+            "cancel": lambda said: self._runner.crew.cancel(*said),
             "scheduled": lambda _: list(control._iter_schedule_requests(self._runner.desk.timer)),  # noqa: SLF001
         }
         self._closing = False

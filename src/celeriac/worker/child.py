@@ -74,8 +74,10 @@ class Child:
         slot = self.table[index]
         self._settle_in(index, slot)
         options = self.options
-        runner = Runner(self.app, self.hostname, slot, Limits(options.soft_timeout, options.hard_timeout))
+        limits = Limits(options.soft_timeout, options.hard_timeout)
+        runner = Runner(self.app, self.hostname, slot, limits, options.coroutines)
         duty = Duty(slot, options.max_tasks, options.max_memory)
+        runner.crew.on_room = duty.wake
         pool = InPlacePool(runner, 1)
         runner.desk = desk = Desk(
             self.app,

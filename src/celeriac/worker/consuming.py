@@ -62,6 +62,9 @@ class Consuming:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 pause = _FIRST_PAUSE
+        if self.loop is not None:
+            ignore_errors(self._connection, self.loop.give_back)
+        self.runner.crew.join()
         self._disconnect()
 
     def give_back(self) -> None:

@@ -67,7 +67,7 @@ class Lane:
             if duty.done:
                 return
             pause = desk.tick()
-            room = min(self._limit, duty.left) if desk.waiting < self.prefetch else 0
+            room = min(self._limit, duty.left, runner.crew.room) if desk.waiting < self.prefetch else 0
             if room > 0:
                 self.waiting.extend(channel.claim(room))
             else:

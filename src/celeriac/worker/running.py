@@ -12,11 +12,13 @@ from celery import signals
 from celery.app import trace
 from celery.app.task import Task
 from celery.concurrency.base import BasePool
+from celery.utils.saferepr import saferepr
 from celery.worker import state
 from celery.worker import strategy as celery_strategy
 from celery.worker.request import Request
 
 from celeriac.tasks.guarded import failure_of
+from celeriac.worker.crew import Crew
 from celeriac.worker.records import described
 
 if TYPE_CHECKING:
@@ -84,9 +86,10 @@ class Runner:
         hostname: the worker's name.
         slot: what the parent sees of this child.
         limits: the worker's time limits.
+        coroutines: how many run at once.
     """
 
-    def __init__(self, app: Any, hostname: str, slot: Slot, limits: Limits) -> None:
+    def __init__(self, app: Any, hostname: str, slot: Slot, limits: Limits, coroutines: int = 200) -> None:
         self.app = app
         self.hostname = hostname
         self.slot = slot
@@ -98,6 +101,7 @@ class Runner:
         """Whether messages are described in the slot, because the broker could not show them to the parent."""
         self.expected: dict[str, float] = {}
         """Seconds that each task lasted, lately."""
+        self.crew = Crew(self, coroutines)
         self.current: Any = None
         """The message whose task runs in the main thread."""
         self._lean: dict[str, Callable[[Any], None] | None] = {}
@@ -107,6 +111,9 @@ class Runner:
         self.desk.update_strategies()
         self.handle_any = self.desk.create_task_handler()
         self._lean = {name: self._lean_for(task) for name, task in self.app.tasks.items()}
+        # Celery describes every result, for a log line and an event that usually nobody has asked for.
+        shown = self.desk.event_dispatcher is not None or trace.logger.isEnabledFor(logging.INFO)
+        trace.saferepr = saferepr if shown else _unseen
 
     def handle(self, message: Any) -> None:
         """Run what a message asks for. Raises nothing that a task raised."""
@@ -135,10 +142,12 @@ class Runner:
         request = accept_callback.__self__
         task = request.task
         soft, hard = soft_timeout or self.limits.soft, timeout or self.limits.hard
+        if getattr(task, "is_coroutine", False):
+            self.crew.start(request, lambda: target(*args, **(kwargs or {})), callback, soft, hard)
+            return
         if not task.acks_late or self.records:
             self.slot.record(described(request.message))
         try:
-            self.current = request.message
             started = self.slot.begin(request.id, request.name, int(request.message.delivery_tag), soft, hard)
             accept_callback(os.getpid(), started)
             if not task.acks_late:
@@ -147,13 +156,13 @@ class Runner:
             self.slot.end()
             callback(outcome)
         except BaseException as error:
-            self._aborted(request, error)
+            self.aborted(request, error)
         finally:
             self.current = None
             if self.slot.busy:
                 self.slot.end()
 
-    def _aborted(self, request: Any, error: BaseException) -> None:
+    def aborted(self, request: Any, error: BaseException) -> None:
         """Fail a task whose error came through Celery's tracer: it ends the task, not the worker."""
         failure = failure_of(request.task.name, error) or error
         try:
@@ -177,6 +186,7 @@ class Runner:
             or (not desk.disable_rate_limits and desk.task_buckets[task.name])
             or (task.Strategy, task.Request) != (_USUAL_STRATEGY, _USUAL_REQUEST)
             or not task.acks_late
+            or getattr(task, "is_coroutine", False)
             or self.records
             or type(task).start_strategy is not Task.start_strategy
         ):
@@ -239,7 +249,7 @@ class Runner:
             except BaseException as error:
                 if slot.busy:
                     slot.end()
-                runner._aborted(runner.request_for(message, task), error)  # noqa: SLF001  its own
+                runner.aborted(runner.request_for(message, task), error)
                 return
             spent, usual = monotonic() - started, expected.get(name, UNKNOWN)
             # Nearer to the quick ones: a process that had to wait for the machine says nothing of the task.
@@ -264,7 +274,8 @@ class Runner:
     def running_now(self) -> list[dict[str, Any]]:
         """What the main thread runs, for the parent; from any thread."""
         message = self.current
-        return [] if message is None else [self.told(message, "active", self.slot.started)]
+        here = [] if message is None or not self.slot.busy else [self.told(message, "active", self.slot.started)]
+        return here + [self.told(each, "active", started) for each, started in self.crew.running()]
 
     def told(self, message: Any, phase: str, started: float | None = None) -> dict[str, Any]:
         """A message as Celery's ``Request.info()`` has it, with what the parent needs besides."""
@@ -330,7 +341,11 @@ class Runner:
         try:
             request.on_success((1, outcome, runtime))
         except BaseException as error:
-            self._aborted(request, error)
+            self.aborted(request, error)
+
+
+def _unseen(*_: Any, **__: Any) -> str:
+    return ""
 
 
 def _nobody(message: Any) -> None:

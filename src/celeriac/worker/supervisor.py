@@ -144,7 +144,7 @@ class Supervisor:
         self._wake()
 
     def end_task(self, task_id: str, signum: int) -> bool:
-        """End the child that runs a task, and no other; False if none does.
+        """End the child that runs a task, and no other; a coroutine is cancelled. False if no main thread runs it.
 
         A signal that ends no process, such as SIGUSR1, is passed on to the task alone.
         """
@@ -166,6 +166,8 @@ class Supervisor:
             if not slot.owner:
                 member.ask("settle", task_id)
             member.end(Why("revoked", task_id, signum=signum), signum, _GRACE)
+        if not found:  # a coroutine, then, which its child can end by itself
+            self.ask_all("cancel", (task_id, signum))
         self._wake()
         return found
 
