@@ -20,7 +20,7 @@ from celeriac.testing.servers import redis_server
 from celeriac.testing.worker import WorkerProcess
 
 APP = "tests.kit.app"
-POOLS = [pytest.param(pool, marks=pytest.mark.xdist_group(pool)) for pool in ("prefork", "threads", "solo")]
+POOLS = [pytest.param(pool, marks=pytest.mark.xdist_group(pool)) for pool in ("lane", "prefork", "threads", "solo")]
 
 
 def until(happens: Callable[[], Any], *, timeout: float = 20.0) -> Any:

@@ -176,7 +176,7 @@ class WorkerProcess(CeleryProcess):
     Args:
         app: the module of the Celery app.
         redis_url: the ``REDIS_URL`` that it gets.
-        pool: what runs the tasks: processes, threads, or the worker itself.
+        pool: what runs the tasks: ``"lane"``, the pool of our own apps, or one of Celery's.
         concurrency: how many tasks at once; ``solo`` runs one.
         queues: the queues that it reads; None reads all that the app declares.
         arguments: further options of ``celery worker``.
@@ -192,7 +192,7 @@ class WorkerProcess(CeleryProcess):
         app: str,
         *,
         redis_url: str | None,
-        pool: Literal["prefork", "threads", "solo"] = "prefork",
+        pool: Literal["lane", "prefork", "threads", "solo"] = "lane",
         concurrency: int = 2,
         queues: Sequence[str] | None = None,
         arguments: Sequence[str] = (),
@@ -202,14 +202,19 @@ class WorkerProcess(CeleryProcess):
     ) -> None:
         #: What the worker calls itself: the ``destination`` of remote control commands.
         self.node = f"test-{uuid4().hex[:12]}@localhost"
-        options = [f"--hostname={self.node}", f"--pool={pool}", f"--concurrency={concurrency}"]
+        options = [f"--hostname={self.node}", f"--concurrency={concurrency}"]
+        given = dict(env or {})
+        if pool != "lane":
+            # Celery takes --pool=prefork for its own default and looks into the settings, where ours is another.
+            given["CELERY_WORKER_POOL"] = pool
+            options.append(f"--pool={pool}")
         if queues is not None:
             options.append(f"--queues={','.join(queues)}")
         super().__init__(
             app,
             redis_url=redis_url,
             arguments=[*options, *arguments],
-            env=env,
+            env=given,
             ready=rf"{re.escape(self.node)} ready\.",
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
