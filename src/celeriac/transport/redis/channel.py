@@ -319,7 +319,8 @@ class LeasedChannel(redis.Channel):
             pool.connection_kwargs["protocol"] = 3
 
             def connect() -> Any:
-                connection = pool.make_connection()
+                # Past the pool, which counts what it makes and has no way to be told that it is gone.
+                connection = pool.connection_class(**pool.connection_kwargs)
                 connection.connect()
                 return connection
 
