@@ -31,7 +31,10 @@ def value_of(raw: Any) -> Any:
 
 
 def _value(raw: Any) -> Any:
-    return [_value(member) for member in raw.results] if isinstance(raw, ResultSet) else raw.result
+    if not isinstance(raw, ResultSet):
+        return raw.result
+    members: Any = raw.results
+    return [_value(member) for member in members]
 
 
 def _held(result: Any) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from celery import states
 from celery.result import ResultSet
@@ -15,12 +15,14 @@ __all__ = ["Awaited", "earlier_of", "leaves_of"]
 
 def leaves_of(raw: Any) -> Iterator[Any]:
     """The results of single tasks that a result of Celery's, or a list of them, is made of."""
-    if isinstance(raw, ResultSet | list):
-        children: Any = raw if isinstance(raw, list) else raw.results or ()
-        for child in children:
-            yield from leaves_of(child)
-    else:
+    members: Any = getattr(raw, "results", None)
+    if isinstance(raw, list):
+        members = cast("Any", raw)
+    if members is None:
         yield raw
+    else:
+        for member in members:
+            yield from leaves_of(member)
 
 
 def earlier_of(*results: Any) -> list[Any]:
@@ -63,6 +65,10 @@ class Awaited:
                 else:
                     self._ended_earlier(step)
         self.over = self.over or not self._open
+
+    def outcome(self) -> dict[str, str] | None:
+        """``None`` once it is over; until then, the last states heard of."""
+        return None if self.over else self.states
 
     @property
     def ids(self) -> list[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import states
-from celery._state import get_current_task
 from celery.backends.asynchronous import BaseResultConsumer
-from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import BackendStoreError
 from kombu.exceptions import DecodeError
 from kombu.utils.encoding import bytes_to_str
@@ -16,6 +14,7 @@ from redis.retry import Retry
 
 from celeriac.transport.link import Link
 from celeriac.transport.results.address import connector_of, timeout_of
+from celeriac.transport.results.celerys import CelerysSentinelBackend
 from celeriac.transport.results.chords import Chords
 from celeriac.transport.results.encoding import SUCCEEDED, MetaEncoder
 from celeriac.transport.results.entry import Entry
@@ -48,7 +47,7 @@ class _Unsubscribed(BaseResultConsumer):
         """Nothing."""
 
 
-class RedisResultBackend(Waits, Chords, RedisBackend):
+class RedisResultBackend(Waits, Chords):
     """For ``redis://`` and ``rediss://``. Keys and values are Celery's, so either can read what the other wrote.
 
     One object serves all threads of an app: one connection that stores, one on which everybody waits, and redis-py's
@@ -98,7 +97,8 @@ class RedisResultBackend(Waits, Chords, RedisBackend):
         payload = self._meta.encode(task_id, encoded, state, traceback, request)
         if len(payload) > self._MAX_STR_VALUE_SIZE:
             msg = "value too large for Redis backend"
-            raise BackendStoreError(msg, state=state, task_id=task_id)
+            refused: Any = BackendStoreError
+            raise refused(msg, state=state, task_id=task_id)
         expires = self.failure_expires if state == states.FAILURE else self.expires
         final = state in states.READY_STATES
         entry = Entry(self.get_key_for_task(task_id), payload, int(expires or 0), state == states.SUCCESS)
@@ -118,12 +118,6 @@ class RedisResultBackend(Waits, Chords, RedisBackend):
             return bool(self.decode(payload)["status"] == states.SUCCESS)
         except Exception:  # noqa: BLE001  whatever it is, it is no success
             return False
-
-    @staticmethod
-    def in_task() -> bool:
-        """Whether a worker runs a task here, in this thread."""
-        task = get_current_task()
-        return task is not None and not task.request.called_directly and not task.request.is_eager
 
     def process_cleanup(self) -> None:
         """Called after each task. What had to be stored by now is; reports may still be under way."""
@@ -197,5 +191,5 @@ class RedisResultBackend(Waits, Chords, RedisBackend):
             self._usual_client.connection_pool.disconnect()
 
 
-class SentinelResultBackend(RedisResultBackend, SentinelBackend):
+class SentinelResultBackend(RedisResultBackend, CelerysSentinelBackend):
     """For ``sentinel://``."""

@@ -6,10 +6,11 @@ import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from celery.backends.redis import CHORD_PART_RETURN_LUA, RedisBackend
 from celery.exceptions import Reject
 
-from celeriac.transport.results.patience import GaveUp, Patience, PatientRedis
+from celeriac.transport.results import celerys
+from celeriac.transport.results.celerys import CelerysRedisBackend
+from celeriac.transport.results.patience import GaveUp, Patience, PatientRedis, current_task
 
 if TYPE_CHECKING:
     from celeriac.transport.results.writer import ResultWriter
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["PART_RETURN", "Chords"]
 
 _CLAIM: Final = "redis.call('SET', ckey, claim_token, 'NX', 'EX', claim_expires)"
-PART_RETURN: Final = CHORD_PART_RETURN_LUA.replace(_CLAIM, f"redis.call('GET', ckey) == claim_token or {_CLAIM}")
+PART_RETURN: Final = celerys.PART_RETURN.replace(_CLAIM, f"redis.call('GET', ckey) == claim_token or {_CLAIM}")
 """Celery's script, which counts a part once; ours gives the claim to whoever asks again because the answer was lost."""
 
 
-class Chords(RedisBackend):
+class Chords(CelerysRedisBackend):
     """The chord half of the result backend: Celery's, with patience.
 
     Celery fails a chord whose last part meets a server that is away. Here the part waits; its message is not
@@ -31,7 +32,13 @@ class Chords(RedisBackend):
     writer: ResultWriter
     patience: Patience
 
-    def on_chord_part_return(self: Any, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
+    @staticmethod
+    def in_task() -> bool:
+        """Whether a worker runs a task here, in this thread."""
+        task = current_task()
+        return task is not None and not task.request.called_directly and not task.request.is_eager
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
         """Count a part, its result stored before: who makes the last one reads them all.
 
         Raises:
@@ -40,16 +47,15 @@ class Chords(RedisBackend):
         if not request.group or not request.id:
             return None
         self.wait_until_stored()
-        celerys: Any = super()
         self._chords.patient = True
         try:
-            return celerys.on_chord_part_return(request, state, result, **kwargs)
+            return super().on_chord_part_return(request, state, result, **kwargs)
         except GaveUp as error:
             raise Reject(str(error), requeue=True) from error
         finally:
             self._chords.patient = False
 
-    def wait_until_stored(self: Any) -> None:
+    def wait_until_stored(self) -> None:
         """Wait until everything that this process handed over is stored.
 
         Raises:
@@ -61,7 +67,7 @@ class Chords(RedisBackend):
             raise Reject(msg, requeue=True)
 
     @property
-    def client(self: Any) -> Any:
+    def client(self) -> Any:
         """redis-py's client, for all that is neither a result stored nor one read."""
         return self._patient_client if getattr(self._chords, "patient", False) else self._usual_client
 
@@ -70,15 +76,15 @@ class Chords(RedisBackend):
         return threading.local()
 
     @cached_property
-    def _usual_client(self: Any) -> Any:
+    def _usual_client(self) -> Any:
         return self._create_client(**self.connparams)
 
     @cached_property
-    def _patient_client(self: Any) -> Any:
+    def _patient_client(self) -> Any:
         client = PatientRedis(connection_pool=self._usual_client.connection_pool)
         client.patience = self.patience
         return client
 
     @cached_property
-    def _chord_part_return_script(self: Any) -> Any:
+    def _chord_part_return_script(self) -> Any:
         return self.client.register_script(PART_RETURN)

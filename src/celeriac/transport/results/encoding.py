@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from json.encoder import c_make_encoder, encode_basestring_ascii  # type: ignore[attr-defined]  # typeshed leaves it out
+from json import encoder
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import states
@@ -21,12 +21,13 @@ SUCCEEDED: Final = b'{"status": "SUCCESS"'
 
 def _encoder() -> Callable[[Any], str] | None:
     """The encoder of kombu, made once instead of for each value; ``None`` where Python has no encoder in C."""
-    if c_make_encoder is None:
+    make: Any = getattr(encoder, "c_make_encoder", None)
+    if make is None:
         return None
     # No markers: what contains itself ends in a RecursionError here, and gets its proper error from kombu.
     default = JSONEncoder().default
     flags = (False, False, True)  # unsorted, no key skipped, NaN allowed: json's defaults, and so kombu's
-    encode = c_make_encoder(None, default, encode_basestring_ascii, None, ": ", ", ", *flags)
+    encode: Any = make(None, default, encoder.encode_basestring_ascii, None, ": ", ", ", *flags)
     return lambda value: "".join(encode(value, 0))
 
 

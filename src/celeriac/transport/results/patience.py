@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from billiard.exceptions import SoftTimeLimitExceeded
-from celery._state import get_current_task
+from celery import _state
 from redis.client import Pipeline, Redis
 
 from celeriac.transport.results.entry import is_passing
@@ -15,11 +15,13 @@ from celeriac.transport.results.entry import is_passing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GaveUp", "Patience", "PatientRedis"]
+__all__ = ["GaveUp", "Patience", "PatientRedis", "current_task"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+current_task: Any = _state.get_current_task
+"""Celery's task of this thread, or ``None``."""
 
 OUTSIDE: Final = 2.0
 """Seconds outside of a task: there, nobody but the caller is served by waiting."""
@@ -47,7 +49,7 @@ class Patience:
 
     def until(self) -> float | None:
         """The moment at which it ends."""
-        limit = self.limit if get_current_task() is not None else OUTSIDE
+        limit = self.limit if current_task() is not None else OUTSIDE
         return None if limit is None else time.monotonic() + limit
 
     def wait(self, stored: Callable[[float | None], bool]) -> bool:
@@ -81,7 +83,7 @@ class Patience:
                 if not is_passing(error):
                     raise
                 if end is not None and time.monotonic() + pause >= end:
-                    if get_current_task() is None:
+                    if current_task() is None:
                         raise
                     raise GaveUp(str(error)) from error
                 if pause == FIRST_PAUSE:
@@ -100,7 +102,8 @@ class PatientRedis(Redis):
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """One command."""
-        command: Callable[..., Any] = super().execute_command
+        redis: Any = super()
+        command = redis.execute_command
         return self.patience.retry(lambda: command(*args, **options))
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:  # noqa: FBT001, FBT002  redis-py's
@@ -114,11 +117,13 @@ class _PatientPipeline(Pipeline):
     patience: Patience
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002  redis-py's
-        commands = list(self.command_stack)
-        run: Callable[..., list[Any]] = super().execute
+        queue: Any = self.command_stack
+        commands: list[Any] = list(queue)
+        run: Any = super().execute
 
-        def again() -> list[Any]:
-            self.command_stack = list(commands)  # redis-py empties it whether or not it worked
+        def again() -> Any:
+            self.command_stack = commands.copy()  # redis-py empties it whether or not it worked
             return run(raise_on_error)
 
-        return self.patience.retry(again)
+        replies: list[Any] = self.patience.retry(again)
+        return replies

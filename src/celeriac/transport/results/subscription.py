@@ -6,10 +6,10 @@ import os
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakSet
 
-from hiredis import pack_command
+import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -33,6 +33,7 @@ QUIET: Final = 5.0
 """Seconds without a word from the server, while somebody waits, after which it is asked whether it still lives."""
 FIRST_PAUSE, LAST_PAUSE = 0.01, 0.25
 """Seconds between two attempts to connect."""
+_packed: Any = cast("Any", hiredis).pack_command  # typed for one argument
 _subscriptions: WeakSet[Subscription] = WeakSet()
 
 
@@ -117,11 +118,11 @@ class Subscription:
                 new = [key for key in keys if key not in self._subscribed]
                 self._subscribed.update(new)
                 commands.extend(
-                    pack_command(("SUBSCRIBE", *new[start : start + SUBSCRIBED_AT_ONCE]))
+                    _packed(("SUBSCRIBE", *new[start : start + SUBSCRIBED_AT_ONCE]))
                     for start in range(0, len(new), SUBSCRIBED_AT_ONCE)
                 )
             parts = [keys[start : start + READ_AT_ONCE] for start in range(0, len(keys), READ_AT_ONCE)]
-            commands.extend(pack_command(("GET" if len(part) == 1 else "MGET", *part)) for part in parts)
+            commands.extend(_packed(("GET" if len(part) == 1 else "MGET", *part)) for part in parts)
             watch.unanswered = len(parts)
             receivers.extend(partial(self._answer, watch, part) for part in parts)
         wire.send(b"".join(commands), receivers)
@@ -129,7 +130,7 @@ class Subscription:
     def _leave(self, wire: Wire) -> None:
         stale, self._stale = self._stale, set()
         self._subscribed -= stale
-        wire.send(pack_command(("UNSUBSCRIBE", *stale)))
+        wire.send(_packed(("UNSUBSCRIBE", *stale)))
 
     @staticmethod
     def _answer(watch: Watch, keys: Sequence[bytes], reply: Any) -> None:
@@ -180,20 +181,16 @@ class Subscription:
             left = QUIET if end is None else end - now
             if left <= 0:
                 return
-            with self._lock:
-                wire = self._wire
-                if wire is not None:
-                    wire.hold()
-                    asked = wire.asked_since()
-                    limit = wire.heard + QUIET if asked is None else asked + self.timeout
+            wire = self.wire()
             if wire is None:
                 self.connect(end, watch)
                 continue
+            asked = wire.asked_since()
+            limit = wire.heard + QUIET if asked is None else asked + self.timeout
             try:
                 wire.wait(min(left, max(limit - now, 0.001)))
             finally:
-                with self._lock:
-                    wire.release()
+                self.let_go(wire)
             self.take()
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -234,7 +231,7 @@ class Subscription:
                 msg = "Timeout: the server did not answer"
                 raise RedisTimeoutError(msg)
         elif now - wire.heard >= QUIET and self._watches:
-            wire.send(pack_command(("PING",)), [_ignore])
+            wire.send(_packed(("PING",)), [_ignore])
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Do something with the connection; an error closes it, and the next reader opens another."""

@@ -10,6 +10,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import ResultSet
 
 from celeriac.transport.results.awaited import Awaited, leaves_of
+from celeriac.transport.results.celerys import CelerysRedisBackend
 from celeriac.transport.results.watch import Watch
 
 if TYPE_CHECKING:
@@ -24,14 +25,11 @@ GRACE = 0.1
 """Seconds that the server has for its first answer, where the caller would wait for less."""
 
 
-class Waits:
-    """The waiting half of the result backend, beside Celery's: its base class gives keys and decodes."""
+class Waits(CelerysRedisBackend):
+    """The waiting half of the result backend."""
 
     subscription: Subscription
     loops: LoopReaders
-    get_key_for_task: Callable[[str], bytes]
-    decode_result: Callable[[Any], dict[str, Any]]
-    _ensure_not_eager: Callable[[], None]
 
     # -- for TaskResult
 
@@ -52,7 +50,7 @@ class Waits:
         awaited = Awaited(raw)
         for _ in self._arrivals(awaited, timeout, None, None):
             pass
-        return None if awaited.over else awaited.states
+        return awaited.outcome()
 
     async def asettle(self, raw: Any, timeout: float | None = None) -> dict[str, str] | None:  # noqa: ASYNC109  as settle()
         """The same for coroutines, without a thread.
@@ -74,7 +72,7 @@ class Waits:
                     break
                 for key, payload in await reader.wait(watch, left):
                     awaited.take(tasks[key], self.decode_result(payload))
-        return None if awaited.over else awaited.states
+        return awaited.outcome()
 
     def look(self, raw: Any) -> dict[str, dict[str, Any]]:
         """What is stored now of every task of a result, in one round trip, by task; ended ones are kept by its objects.
@@ -166,7 +164,8 @@ class Waits:
         """
         del no_ack
         self._ensure_not_eager()
-        members: list[Any] = list(result if isinstance(result, list) else result.results or ())
+        several: Any = result
+        members: list[Any] = list((several if isinstance(result, list) else several.results) or ())
         awaited = Awaited(members, propagate=False, parents=False)
         pause = (interval or 0.5) if on_interval is not None else None
         missing = _Missing(members)

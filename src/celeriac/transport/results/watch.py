@@ -66,7 +66,8 @@ class Watch:
         """What the server has stored under these keys."""
         self.unanswered -= 1
         self.answered = True
-        payloads: list[Any] = reply if isinstance(reply, list) else [reply]
+        several: Any = reply  # isinstance() would make it a list of unknowns
+        payloads: list[Any] = several if isinstance(reply, list) else [several]
         self._news.extend((key, payload) for key, payload in zip(keys, payloads, strict=False) if payload is not None)
         if self.ripe:
             self.wake()

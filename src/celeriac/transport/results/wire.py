@@ -9,7 +9,7 @@ from ssl import SSLWantReadError, SSLWantWriteError
 from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ProtocolError, PushNotification, Reader
-from redis.connection import BaseParser
+from redis._parsers import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ class Wire:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._sock: Any = connection._sock  # noqa: SLF001  the socket is what redis-py does not hand out
+        owned: Any = connection
+        self._connection = owned
+        self._sock: Any = owned._sock  # noqa: SLF001  the socket is what redis-py does not hand out
         self._sock.settimeout(0)
-        self._reader = Reader(protocolError=ProtocolError, replyError=BaseParser.parse_error, notEnoughData=_MORE)
+        parser: Any = BaseParser
+        self._reader: Any = Reader(protocolError=ProtocolError, replyError=parser.parse_error, notEnoughData=_MORE)
         self._expected: deque[tuple[float, Callable[[Any], None]]] = deque()
         self._unsent = bytearray()
         self._buffer = bytearray(_READ_SIZE)
@@ -116,7 +118,10 @@ class Wire:
 
     def asked_since(self) -> float | None:
         """When the oldest command that has no reply yet was sent."""
-        return self._expected[0][0] if self._expected else None
+        try:
+            return self._expected[0][0]
+        except IndexError:  # asked without the lock, too
+            return None
 
     def wait(self, seconds: float) -> None:
         """Block until something has come, or can be written at last. One thread at a time, without the lock."""

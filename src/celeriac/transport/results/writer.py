@@ -91,7 +91,8 @@ class ResultWriter:
 
     def after_fork(self) -> None:
         """Start empty. What the parent had not stored yet is the parent's to store."""
-        self._queue = EntryQueue()
+        self.queue = EntryQueue()
+        """What is not stored yet; the process's one lock protects it."""
         self._stored = threading.Condition(_process.lock)
         self._sender = threading.Lock()
         self._flusher = Flusher(self)
@@ -114,7 +115,7 @@ class ResultWriter:
     @property
     def full(self) -> bool:
         """Whether so much waits that no more tasks should be begun."""
-        return len(self._queue) >= self._most[0] or self._queue.size >= self._most[1]
+        return len(self.queue) >= self._most[0] or self.queue.size >= self._most[1]
 
     @property
     def away(self) -> bool:
@@ -132,15 +133,15 @@ class ResultWriter:
             its position.
         """
         with self._stored:
-            while len(self._queue) >= 2 * self._most[0] or self._queue.size >= 2 * self._most[1]:
+            while len(self.queue) >= 2 * self._most[0] or self.queue.size >= 2 * self._most[1]:
                 if not final:
                     return _process.newest
                 self._flusher.poke()
                 self._stored.wait()
-            if self._queue.superseded(entry):
+            if self.queue.superseded(entry):
                 return _process.newest
             _process.newest = entry.position = _process.newest + 1
-            self._queue.put(entry)
+            self.queue.put(entry)
         if _process.coalescing or self._pause:
             self._flusher.poke()
         return entry.position
@@ -156,20 +157,20 @@ class ResultWriter:
     def oldest(self) -> int | None:
         """The position of the first result that is not stored yet, or ``None``."""
         with _process.lock:
-            return self._queue.oldest()
+            return self.queue.oldest()
 
     def durable(self) -> int:
         """Every result of this writer up to here is stored on the server."""
         with _process.lock:
-            oldest = self._queue.oldest()
+            oldest = self.queue.oldest()
             return _process.newest if oldest is None else oldest - 1
 
     def holds(self, key: bytes) -> bool:
         """Whether a state of this task is not stored yet."""
-        if not len(self._queue):
+        if not len(self.queue):
             return False
         with _process.lock:
-            return self._queue.holds(key)
+            return self.queue.holds(key)
 
     # -- storing
 
@@ -185,7 +186,7 @@ class ResultWriter:
         Returns:
             :meth:`durable`.
         """
-        if len(self._queue) and not self._pause:
+        if len(self.queue) and not self._pause:
             self.attempt(timeout)
         return self.durable()
 
@@ -205,7 +206,7 @@ class ResultWriter:
             return True
         self._flusher.poke()
         with self._stored:
-            while (oldest := self._queue.oldest()) is not None and oldest <= until:
+            while (oldest := self.queue.oldest()) is not None and oldest <= until:
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
                     return False
@@ -224,7 +225,7 @@ class ResultWriter:
         try:
             while True:
                 with _process.lock:
-                    batch = self._queue.take()
+                    batch = self.queue.take()
                 if not batch:
                     return True
                 unstored = batch
@@ -234,7 +235,7 @@ class ResultWriter:
                     problem = error
                 finally:  # whatever interrupts this, such as a soft time limit
                     with self._stored:
-                        self._queue.settle(unstored)
+                        self.queue.settle(unstored)
                         self._stored.notify_all()
                 if problem is not None:
                     self._is_away(problem)
@@ -340,7 +341,7 @@ def position() -> int:
 def durable() -> int:
     """Every result of this process up to here is stored on its server."""
     with _process.lock:
-        waiting = [oldest for each in _process.writers if (oldest := each._queue.oldest()) is not None]  # noqa: SLF001  under their one lock
+        waiting = [oldest for each in _process.writers if (oldest := each.queue.oldest()) is not None]
         return min(waiting, default=_process.newest + 1) - 1
 
 
