@@ -329,11 +329,12 @@ class BrokerFull(BrokerUnavailable):
 class BulkInterrupted(CeleriacError):
     """``enqueue_many()`` could not send all. Its cause says why, and ``report`` exactly what was sent."""
 
-    template = "{task}: {sent} sent, {uncertain} may have been sent, nothing from item {unsent} on: {reason}"
+    template = "{task}: {sent} sent, {uncertain} perhaps, {unsent} not, and nothing from item {rest} on: {reason}"
     task: str
     sent: int
     uncertain: int
     unsent: int
+    rest: int
     reason: str
     report: Any
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+from celeriac.tasks.bulk import BulkRun
 from celeriac.tasks.call import Call, CallOptions
 from celeriac.tasks.guard import refuse_inside_loop
 from celeriac.tasks.result import TaskResult
 from celeriac.tasks.threads import in_thread
 from celeriac.tasks.workflow import CallStep
+from celeriac.transport.publishing.budget import asked_now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from typing import Unpack
 
+    from celeriac.tasks.bulk import BulkItem, BulkOptions
     from celeriac.tasks.declaration import TaskDeclaration
+    from celeriac.tasks.report import BulkReport
     from celeriac.tasks.signature import TaskSignature
     from celeriac.tasks.workflow import Publisher, Step
 
@@ -60,7 +65,8 @@ class TaskHandle(Generic[P, R]):
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
         """The same for coroutines: the event loop goes on while the message travels."""
         call = self.call(args, kwargs, _NO_OPTIONS)
-        return await in_thread(self.send, call)
+        with asked_now():
+            return await in_thread(self.send, call)
 
     def apply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
@@ -75,6 +81,75 @@ class TaskHandle(Generic[P, R]):
         """
         refuse_inside_loop(f"{self.name}.apply_async()", f"await {self.name}.s(...).set(...).adelay()")
         return self.send(self.call(args, kwargs or {}, options))
+
+    def enqueue_many(
+        self, items: Iterable[BulkItem], *, batch: int = 1000, strict: bool = False, **options: Unpack[BulkOptions]
+    ) -> BulkReport[R]:
+        """Send the task once for each item, many in one round trip, in little memory however many there are.
+
+        ::
+
+            registry.ping.enqueue_many([(), (), ()])
+            registry.add.enqueue_many((x, 1) for x in range(1_000_000))
+            registry.add.enqueue_many([{"x": 1, "y": 2}, Arguments((1,), {"y": 2})])
+
+        An item that does not fit the task is noted in the report, and the others are sent.
+
+        Args:
+            items: tuples of positional arguments, mappings of keyword arguments, or
+                :class:`~celeriac.tasks.bulk.Arguments` with both; taken as they are needed.
+            batch: items in one round trip.
+            strict: end at the first item that does not fit.
+            options: of every call, as :class:`~celeriac.tasks.call.CallOptions` says them.
+
+        Returns:
+            What became of each item, and the tasks' ids and results.
+
+        Raises:
+            BulkInterrupted: not all could be sent; its report says exactly which.
+            BlockingCall: inside a running event loop; ``await aenqueue_many(...)`` there.
+            UnknownQueue: ``queue`` names one that is not declared.
+            ValueError: ``batch`` is less than 1.
+        """
+        refuse_inside_loop(f"{self.name}.enqueue_many()", f"await {self.name}.aenqueue_many()")
+        run = self._bulk(items, batch, options, strict=strict)
+        try:
+            return run.run()
+        finally:
+            run.close()
+
+    async def aenqueue_many(
+        self,
+        items: Iterable[BulkItem] | AsyncIterable[BulkItem],
+        *,
+        batch: int = 1000,
+        strict: bool = False,
+        **options: Unpack[BulkOptions],
+    ) -> BulkReport[R]:
+        """The same for coroutines: the event loop goes on. Items may come from an asynchronous iterable, too.
+
+        Others are taken in a thread, so that a source that blocks blocks nobody.
+        """
+        if not isinstance(items, AsyncIterable):
+            run = self._bulk(items, batch, options, strict=strict)
+            try:
+                while await in_thread(lambda: run.send(*run.pull())):
+                    pass
+            finally:
+                run.close()
+            return run.report
+        run = self._bulk((), batch, options, strict=strict)
+        try:
+            source = aiter(items)
+            while await in_thread(run.send, *await _pulled(source, batch)):
+                pass
+        finally:
+            run.close()
+        return run.report
+
+    def _bulk(self, items: Iterable[BulkItem], batch: int, options: BulkOptions, *, strict: bool) -> BulkRun[R]:
+        said = cast("CallOptions", options)
+        return BulkRun(self.signature, self.publisher, items, batch=batch, strict=strict, options=said)
 
     def s(self, *args: P.args, **kwargs: P.kwargs) -> Step[R]:
         """A step of a workflow: the call, not yet sent."""
@@ -94,6 +169,19 @@ class TaskHandle(Generic[P, R]):
     def send(self, call: Call) -> TaskResult[R]:
         """Hand a checked call to the publisher."""
         return TaskResult(self.name, self.publisher.publish(call), self.signature.load_result)
+
+
+async def _pulled(source: AsyncIterator[BulkItem], size: int) -> tuple[list[BulkItem], Exception | None]:
+    """The items of the next batch, and what their source raised after them."""
+    items: list[BulkItem] = []
+    try:
+        while len(items) < size:
+            items.append(await anext(source))
+    except StopAsyncIteration:
+        return items, None
+    except Exception as error:  # noqa: BLE001  whatever it is, the report goes with it
+        return items, error
+    return items, None
 
 
 class HandleProvider(ABC):

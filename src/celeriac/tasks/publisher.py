@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
 
 from celery import chain, group
+from celery._state import _task_stack, get_current_worker_task
 from kombu.exceptions import OperationalError
 from kombu.utils.url import maybe_sanitize_url
 
 from celeriac.exceptions import BrokerUnavailable, UnknownQueue, nearest
+from celeriac.tasks.bulk import OneByOne
+from celeriac.tasks.call import Call
 from celeriac.tasks.context import current_context
 from celeriac.tasks.queues import transport_of
 from celeriac.tasks.workflow import CallStep, ChainStep, GroupStep
+from celeriac.transport.publishing.amqp import PublishingAMQP
+from celeriac.transport.publishing.bulk import RedisBulk
+from celeriac.transport.publishing.ids import fresh_id
+from celeriac.transport.publishing.result import SentResult
+from celeriac.transport.publishing.template import Lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from celery import Celery
 
-    from celeriac.tasks.call import Call
+    from celeriac.tasks.bulk import BulkWriter
+    from celeriac.tasks.call import CallOptions
+    from celeriac.tasks.report import BulkReport
     from celeriac.tasks.workflow import Step
+    from celeriac.transport.publishing.template import Template
 
 __all__ = ["CeleryPublisher"]
 
@@ -35,13 +47,78 @@ class CeleryPublisher:
 
     def publish(self, call: Call) -> Any:
         """See :meth:`celeriac.tasks.workflow.Publisher.publish`."""
+        # Inside a worker's task, Celery's own way notes the child in its parent.
+        if not call.options and _task_stack.top is None and not self._eager:
+            template = self._amqp and self._amqp.template(call.task, masked=call.masked is not None)
+            if template:
+                return self._publish_by(template, call)
         options = self._options(call)
         task = self.app.tasks[call.task]
-        if self.app.conf.task_always_eager:
+        if self._eager:
             return task.apply_async(tuple(call.args), call.kwargs, **options)
         options.setdefault("ignore_result", task.ignore_result)
         with self._reachable(call.task):
-            return self.app.send_task(call.task, call.args, call.kwargs, **options)
+            return self.app.send_task(call.task, tuple(call.args), call.kwargs, **options)
+
+    def _publish_by(self, template: Template, call: Call) -> SentResult:
+        """Fill a message that was rendered before, and send it."""
+        app: Any = self.app
+        task_id = fresh_id()
+        context = current_context()
+        lineage = None if context is None else Lineage(context.root_id, context.id)
+        payload = template.render(
+            task_id, call.args, call.kwargs, reply_to=app.thread_oid, lineage=lineage, masked=call.masked
+        )
+        app.amqp.sender.send(template.key, payload, task=call.task, binding=template.binding, policy=template.policy)
+        return SentResult(app, task_id, ignored=template.ignores)
+
+    def bulk(self, task: str, options: CallOptions, report: BulkReport[Any], *, masked: bool) -> BulkWriter:
+        """See :meth:`celeriac.tasks.bulk.BulkPublisher.bulk`."""
+        app: Any = self.app
+        amqp = self._amqp
+        promise = partial(SentResult, app, ignored=bool(options.get("ignore_result")))
+        said = self._options(Call(task, [], {}, options), lineage=False)
+        said.setdefault("ignore_result", app.tasks[task].ignore_result)
+        if amqp is not None and amqp.sender is not None and not self._eager and not amqp.observed:
+
+            def make() -> Template | None:
+                return amqp.template_with(task, said, masked=masked)
+
+            if (template := make()) is not None:
+                return RedisBulk(
+                    amqp.sender,
+                    task,
+                    template,
+                    cast("Callable[[], Template]", make),
+                    reply_to=app.thread_oid,
+                    lineage=self._bulk_lineage(),
+                    outcome=report,
+                    promise=promise,
+                )
+        return OneByOne(self, task, options, report, promise if not self._eager else None)
+
+    @cached_property
+    def _amqp(self) -> PublishingAMQP | None:
+        amqp: Any = self.app.amqp
+        return amqp if isinstance(amqp, PublishingAMQP) and amqp.sender is not None else None
+
+    @property
+    def _eager(self) -> bool:
+        # Read past the chain of defaults, which costs more than rendering a message.
+        conf: Any = self.app.conf
+        return bool(conf.maps[0].get("task_always_eager", self._usually_eager))
+
+    @cached_property
+    def _usually_eager(self) -> bool:
+        return bool(self.app.conf.task_always_eager)
+
+    @staticmethod
+    def _bulk_lineage() -> Lineage | None:
+        if (context := current_context()) is not None:
+            return Lineage(context.root_id, context.id)
+        if (task := get_current_worker_task()) is not None:
+            return Lineage(task.request.root_id or task.request.id, task.request.id)
+        return None
 
     def start(self, step: Step[Any]) -> Any:
         """See :meth:`celeriac.tasks.workflow.Publisher.start`."""
@@ -95,6 +172,9 @@ class CeleryPublisher:
         try:
             yield
         except Exception as error:
+            ours = error if isinstance(error, BrokerUnavailable) else error.__cause__
+            if isinstance(ours, BrokerUnavailable):  # Celery may have made one of its own of it
+                raise type(ours)(**{**vars(ours), "task": task}) from ours.__cause__
             if not self._is_about_the_connection(error):
                 raise
             raise BrokerUnavailable(

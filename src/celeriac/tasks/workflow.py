@@ -21,6 +21,7 @@ from celeriac.tasks.call import Call, CallOptions
 from celeriac.tasks.guard import refuse_inside_loop
 from celeriac.tasks.result import TaskResult
 from celeriac.tasks.threads import in_thread
+from celeriac.transport.publishing.budget import asked_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -110,7 +111,8 @@ class Step(ABC, Generic[R]):
 
     async def adelay(self) -> TaskResult[R]:
         """The same for coroutines."""
-        return await in_thread(self._start)
+        with asked_now():
+            return await in_thread(self._start)
 
     def _start(self) -> TaskResult[R]:
         return TaskResult(self.name, self.publisher.start(self), self.load)

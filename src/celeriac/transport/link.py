@@ -81,15 +81,14 @@ class Link:
         """
         if self.connected:
             return
+        self.uncertain = False
         if self._pid != getpid():
             self._pushes = []  # the parent's
         self.close()
         allowed = self.timeout if timeout is None else timeout
         try:
             connection = self._connect(allowed) if isinstance(self._connect, Connector) else self._connect()
-        except OSError as error:
-            if isinstance(error, RedisError):
-                raise
+        except OSError as error:  # redis-py's own errors are no OSErrors
             raise _translated(error) from error
         self._connection = connection
         self._sock = sock = connection._sock  # noqa: SLF001  the socket is what redis-py does not hand out
@@ -155,7 +154,6 @@ class Link:
         allowed = self.timeout if timeout is None else timeout
         if self._sock is None or self._pid != getpid():
             deadline = time.monotonic() + allowed
-            self.uncertain = False
             self.open(allowed)
             allowed = max(deadline - time.monotonic(), 0.001)
         self.write(data, allowed)

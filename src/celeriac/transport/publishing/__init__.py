@@ -1,0 +1,1 @@
+"""How calls become messages on Redis: one round trip each, within a budget."""

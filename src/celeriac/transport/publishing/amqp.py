@@ -1,0 +1,252 @@
+"""Celery's ``app.amqp`` with a publisher of our own for everything that goes to a Redis list."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from os import getpid
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from celery import signals
+from celery.app.routes import MapRoute
+from celery.backends.base import Backend
+from kombu.exceptions import OperationalError
+from typing_extensions import override
+
+from celeriac.exceptions import BrokerUnavailable
+from celeriac.options.address import is_redis
+from celeriac.transport.amqp import LosslessAMQP
+from celeriac.transport.connector import connector
+from celeriac.transport.publishing.breaker import Breaker
+from celeriac.transport.publishing.ids import fresh_id
+from celeriac.transport.publishing.message import Layout, envelope, properties_of
+from celeriac.transport.publishing.sender import Sender
+from celeriac.transport.publishing.template import Camera, Template, Untemplated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from celeriac.transport.publishing.message import Binding
+
+__all__ = ["PublishingAMQP"]
+
+_SIGNALS: Final = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
+_NOT_PROPERTIES: Final = ("confirm_timeout", "declare", "exchange", "immediate", "mandatory", "routing_key", "timeout")
+
+
+class PublishingAMQP(LosslessAMQP):
+    """Every publish of the app passes here: registries, ``send_task``, ``apply_async``, canvas, retries and beat.
+
+    What goes to one queue behind a direct exchange of a Redis server, which is nearly everything, is sent by
+    :attr:`sender`. The rest is kombu's: other exchanges and brokers, batches, connections that the caller brings.
+    """
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        """Refuses publishes while the broker is out of reach."""
+        return Breaker()
+
+    @cached_property
+    def budget(self) -> float:
+        """Seconds that a publish may take."""
+        return float(self.app.conf.get("publish_timeout") or 2.0)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How messages are written."""
+        return Layout(self.app.conf.broker_transport_options or {})
+
+    @cached_property
+    def sender(self) -> Sender | None:
+        """What sends to Redis; ``None`` with any other broker."""
+        conf = self.app.conf
+        said = conf.broker_write_url or conf.broker_url or ""
+        url = said if isinstance(said, str) else ";".join(said)
+        if not is_redis(url):
+            return None
+        options = {**(conf.broker_transport_options or {}), "ssl": conf.broker_use_ssl}
+        made = connector(url, options=options, protocol=2)
+        return Sender(made, self.breaker, budget=self.budget, idle=conf.broker_pool_limit or 0)
+
+    def close(self) -> None:
+        """Close the connections to Redis; the next publish opens what it needs."""
+        if (sender := vars(self).get("sender")) is not None:
+            sender.close()
+
+    # -- templates
+
+    def template(self, task: str, *, masked: bool = False) -> Template | None:
+        """The task's message as it is without options, or ``None`` where a call has to go Celery's whole way.
+
+        That is where somebody listens to Celery's signals, where a router of the app's own looks at the arguments, and
+        where the message is no plain one.
+        """
+        if self.observed:
+            return None
+        templates = self._templates
+        if templates.process != getpid():  # the sender's name in it is the parent's
+            templates = self._templates = _Templates()
+        try:
+            return templates[task, masked]
+        except KeyError:
+            known = self.app.tasks.get(task)
+            said = {"ignore_result": bool(known is not None and known.ignore_result)}
+            made = self.template_with(task, said, masked=masked)
+            templates[task, masked] = found = None if made is None or made.timed else made
+            return found
+
+    @property
+    def observed(self) -> bool:
+        """Whether somebody wants to hear of each publish: by Celery's signals, or by its events."""
+        before, after, sent = _SIGNALS
+        heard = before.receivers or after.receivers or sent.receivers
+        return bool(heard or self.app.conf.maps[0].get("task_send_sent_event"))
+
+    def template_with(self, task: str, options: Mapping[str, Any], *, masked: bool = False) -> Template | None:
+        """A task's message with options of :meth:`celery.Celery.send_task`, or ``None`` where it is no plain one."""
+        if self.sender is None or not all(isinstance(router, MapRoute) for router in self.routes):
+            return None
+        if not (options.get("ignore_result") or _is_deaf(self.app.backend)):
+            return None
+        try:
+            return Template(self.app, self.layout, task, options, masked=masked)
+        except Untemplated:
+            return None
+
+    @cached_property
+    def _templates(self) -> _Templates:
+        return _Templates()
+
+    @override
+    def flush_routes(self) -> None:
+        super().flush_routes()
+        vars(self).pop("_templates", None)
+
+    @override
+    def _handle_conf_update(self, *args: Any, **kwargs: Any) -> None:
+        super()._handle_conf_update(*args, **kwargs)
+        vars(self).pop("_templates", None)
+
+    # -- Celery's way
+
+    @override
+    def _create_task_sender(self) -> Callable[..., Any]:
+        stock = super()._create_task_sender()
+
+        def send_task_message(producer: Any, name: str, message: Any, *args: Any, **kwargs: Any) -> Any:
+            ours = producer if isinstance(producer, Camera) else _Producer(self, producer, name)
+            return stock(ours, name, message, *args, **kwargs)
+
+        return send_task_message
+
+    def is_own(self, connection: Any) -> bool:
+        """Whether a connection of kombu's leads where :attr:`sender` sends."""
+        try:
+            return self._known[connection]
+        except KeyError:
+            own = self._known[connection] = _whereto(connection) == _whereto(self.app.connection_for_write())
+            return own
+
+    @cached_property
+    def _known(self) -> WeakKeyDictionary[Any, bool]:
+        return WeakKeyDictionary()
+
+
+class _Templates(dict[tuple[str, bool], "Template | None"]):
+    """The templates of one process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.process = getpid()
+
+
+class _Producer:
+    """Stands before kombu's producer for one message of a task."""
+
+    def __init__(self, amqp: PublishingAMQP, producer: Any, task: str) -> None:
+        self._amqp = amqp
+        self._producer = producer
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def publish(self, body: Any, **said: Any) -> Any:
+        """As kombu's: by our sender where it can, else by kombu itself.
+
+        Raises:
+            BrokerUnavailable: the broker did not take it in time.
+        """
+        sender = self._amqp.sender
+        if sender is None:
+            return self._by_kombu(body, said)
+        binding = self._amqp.layout.destination(said.get("exchange"), said.get("routing_key"), said.get("declare"))
+        batch = getattr(getattr(self._producer, "_batch_local", None), "current", None)
+        if binding is None or batch is not None or not self._amqp.is_own(self._producer.connection):
+            return self._by_kombu(body, said)
+        return self._by_link(sender, binding, body, **said)
+
+    def _by_link(
+        self,
+        sender: Sender,
+        binding: Binding,
+        body: Any,
+        *,
+        headers: dict[str, Any],
+        serializer: str | None = None,
+        compression: str | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        priority: Any = 0,
+        delivery_mode: Any = None,
+        expiration: float | None = None,
+        retry: bool = False,
+        retry_policy: Mapping[str, Any] | None = None,
+        **said: Any,
+    ) -> None:
+        for name in _NOT_PROPERTIES:
+            said.pop(name, None)
+        content = self._producer._prepare(  # noqa: SLF001  what kombu's publish() does first
+            body, serializer, content_type, content_encoding, compression, headers
+        )
+        layout = self._amqp.layout
+        text = envelope(
+            layout,
+            layout.encode(content[0]),
+            content=content[1:],
+            headers=headers,
+            properties=properties_of(delivery_mode, expiration, said),
+            priority=priority or 0,
+            queue=binding.queue,
+            delivery_tag=fresh_id(),
+        )
+        key = layout.key(binding.queue, priority or 0)
+        policy = retry_policy if retry else None
+        sender.send(key, text.encode(), task=self._task, binding=binding, policy=policy)
+
+    def _by_kombu(self, body: Any, said: dict[str, Any]) -> Any:
+        breaker = self._amqp.breaker
+        if (refusal := breaker.refusal()) is not None:
+            where = self._producer.connection.as_uri()
+            raise BrokerUnavailable(task=self._task, broker=where, seconds=0.0, reason=refusal, uncertain=False)
+        try:
+            answer = self._producer.publish(body, **said)
+        except Exception as error:
+            if isinstance(error, (OperationalError, *self._producer.connection.recoverable_connection_errors)):
+                breaker.failed(str(error))
+            raise
+        breaker.succeeded()
+        return answer
+
+
+def _is_deaf(backend: Any) -> bool:
+    """Whether a result backend does nothing when a task is sent."""
+    heard = type(backend).on_task_call
+    return heard is Backend.on_task_call or heard.__module__.startswith("celeriac.")
+
+
+def _whereto(connection: Any) -> tuple[Any, ...]:
+    """The server, database and prefix that a connection of kombu's leads to."""
+    prefix = (connection.transport_options or {}).get("global_keyprefix")
+    hosts = tuple(connection.alt) or (connection.hostname, connection.port)
+    return hosts, connection.transport_cls, connection.virtual_host, connection.userid, connection.password, prefix
