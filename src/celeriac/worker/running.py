@@ -147,6 +147,7 @@ class Runner:
             return
         if not task.acks_late or self.records:
             self.slot.record(described(request.message))
+        self.current = request.message
         try:
             started = self.slot.begin(request.id, request.name, int(request.message.delivery_tag), soft, hard)
             accept_callback(os.getpid(), started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import bootsteps
@@ -79,10 +80,11 @@ def scale(scaler: Any, load: int) -> None:
 
 
 def _backlog(c: Any) -> int:
-    channel = c.connection.default_channel
-    return sum(
-        channel.queue_declare(queue.name, passive=True).message_count for queue in list(c.task_consumer.queues)
-    )
+    channel, backlog = c.connection.default_channel, 0
+    for queue in c.task_consumer.queues:
+        with suppress(*c.connection.channel_errors):  # kombu knows no queue on Redis that is empty
+            backlog += channel.queue_declare(queue.name, passive=True).message_count
+    return backlog
 
 
 def _wait_softly(conf: Any, supervisor: Any) -> None:
