@@ -11,7 +11,7 @@ from celeriac.exceptions import BrokerUnavailable, BulkInterrupted, InvalidArgum
 from celeriac.tasks.call import Call
 from celeriac.tasks.report import BulkReport
 from celeriac.tasks.result import TaskResult
-from celeriac.transport.publishing.bulk import BulkMessage
+from celeriac.transport.publishing.batch import BulkMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from celeriac.tasks.policies import Limits, Priority
     from celeriac.tasks.signature import TaskSignature
     from celeriac.tasks.workflow import Publisher
+    from celeriac.transport.publishing.batch import BulkWriter
 
 R = TypeVar("R")
 
-__all__ = ["Arguments", "BulkItem", "BulkOptions", "BulkPublisher", "BulkRun", "BulkWriter", "OneByOne"]
+__all__ = ["Arguments", "BulkItem", "BulkOptions", "BulkPublisher", "BulkRun", "OneByOne"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +51,6 @@ class BulkOptions(TypedDict, total=False):
     headers: Mapping[str, Any]
     limits: Limits
     ignore_result: bool
-
-
-class BulkWriter(Protocol):
-    """Takes batches of checked calls, and notes in a report what became of them."""
-
-    def write(self, messages: Sequence[BulkMessage], start: int, stop: int) -> None:
-        """Send a batch, which speaks for the positions from ``start`` to ``stop``; its answer may come later.
-
-        Raises:
-            BrokerUnavailable: a batch was not taken.
-        """
-        ...
-
-    def finish(self) -> None:
-        """Wait for all answers.
-
-        Raises:
-            BrokerUnavailable: a batch was not taken.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        ...
-
-    def promise(self, task_id: str) -> Any:
-        """Celery's result object of a task that was sent, or one that looks like it."""
-        ...
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from celery import chain, group
 from celery._state import _task_stack, get_current_worker_task
@@ -18,21 +18,20 @@ from celeriac.tasks.call import Call
 from celeriac.tasks.context import current_context
 from celeriac.tasks.queues import transport_of
 from celeriac.tasks.workflow import CallStep, ChainStep, GroupStep
-from celeriac.transport.publishing.amqp import PublishingAMQP
-from celeriac.transport.publishing.bulk import RedisBulk
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.result import SentResult
 from celeriac.transport.publishing.template import Lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from celery import Celery
 
-    from celeriac.tasks.bulk import BulkWriter
     from celeriac.tasks.call import CallOptions
     from celeriac.tasks.report import BulkReport
     from celeriac.tasks.workflow import Step
+    from celeriac.transport.publishing.amqp import PublishingAMQP
+    from celeriac.transport.publishing.batch import BulkWriter
     from celeriac.transport.publishing.template import Template
 
 __all__ = ["CeleryPublisher"]
@@ -75,32 +74,20 @@ class CeleryPublisher:
     def bulk(self, task: str, options: CallOptions, report: BulkReport[Any], *, masked: bool) -> BulkWriter:
         """See :meth:`celeriac.tasks.bulk.BulkPublisher.bulk`."""
         app: Any = self.app
-        amqp = self._amqp
         promise = partial(SentResult, app, ignored=bool(options.get("ignore_result")))
         said = self._options(Call(task, [], {}, options), lineage=False)
         said.setdefault("ignore_result", app.tasks[task].ignore_result)
-        if amqp is not None and amqp.sender is not None and not self._eager and not amqp.observed:
-
-            def make() -> Template | None:
-                return amqp.template_with(task, said, masked=masked)
-
-            if (template := make()) is not None:
-                return RedisBulk(
-                    amqp.sender,
-                    task,
-                    template,
-                    cast("Callable[[], Template]", make),
-                    reply_to=app.thread_oid,
-                    lineage=self._bulk_lineage(),
-                    outcome=report,
-                    promise=promise,
-                )
+        if self._amqp is not None and not self._eager:
+            lineage = self._bulk_lineage()
+            writer = self._amqp.bulk(task, said, report, promise, masked=masked, lineage=lineage)
+            if writer is not None:
+                return writer
         return OneByOne(self, task, options, report, promise if not self._eager else None)
 
     @cached_property
     def _amqp(self) -> PublishingAMQP | None:
         amqp: Any = self.app.amqp
-        return amqp if isinstance(amqp, PublishingAMQP) and amqp.sender is not None else None
+        return amqp if getattr(amqp, "sender", None) is not None else None
 
     @property
     def _eager(self) -> bool:

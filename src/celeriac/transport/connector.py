@@ -17,11 +17,12 @@ from redis.sentinel import Sentinel
 if TYPE_CHECKING:
     from kombu.utils.url import urlparts
 
-__all__ = ["Connector", "connector"]
+__all__ = ["Connector", "connector", "leads_to_redis"]
 
 USUAL_TIMEOUT: Final = 5.0
 """Seconds to connect and to be greeted, where nobody says how many."""
 _SOCKETS: Final = ("socket", "unix", "redis+socket")
+_SCHEMES: Final = ("redis", "rediss", "sentinel", *_SOCKETS)
 _TAKEN: Final = (
     "client_name",
     "credential_provider",
@@ -160,6 +161,11 @@ class Connector:
         finally:
             sentinel.close()
         return found
+
+
+def leads_to_redis(url: str) -> bool:
+    """Whether a URL is one that :class:`Connector` understands."""
+    return url.partition("://")[0] in _SCHEMES
 
 
 def connector(url: str, *, options: Mapping[str, Any] | None = None, protocol: int = 3) -> Connector:

@@ -14,10 +14,10 @@ from kombu.exceptions import OperationalError
 from typing_extensions import override
 
 from celeriac.exceptions import BrokerUnavailable
-from celeriac.options.address import is_redis
 from celeriac.transport.amqp import LosslessAMQP
-from celeriac.transport.connector import connector
+from celeriac.transport.connector import connector, leads_to_redis
 from celeriac.transport.publishing.breaker import Breaker
+from celeriac.transport.publishing.bulk import RedisBulk
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.message import Layout, envelope, properties_of
 from celeriac.transport.publishing.sender import Sender
@@ -26,7 +26,9 @@ from celeriac.transport.publishing.template import Camera, Template, Untemplated
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from celeriac.transport.publishing.batch import BulkWriter, Outcome
     from celeriac.transport.publishing.message import Binding
+    from celeriac.transport.publishing.template import Lineage
 
 __all__ = ["PublishingAMQP"]
 
@@ -62,7 +64,7 @@ class PublishingAMQP(LosslessAMQP):
         conf = self.app.conf
         said = conf.broker_write_url or conf.broker_url or ""
         url = said if isinstance(said, str) else ";".join(said)
-        if not is_redis(url):
+        if not leads_to_redis(url):
             return None
         options = {**(conf.broker_transport_options or {}), "ssl": conf.broker_use_ssl}
         made = connector(url, options=options, protocol=2)
@@ -112,6 +114,43 @@ class PublishingAMQP(LosslessAMQP):
             return Template(self.app, self.layout, task, options, masked=masked)
         except Untemplated:
             return None
+
+    def bulk(
+        self,
+        task: str,
+        options: Mapping[str, Any],
+        outcome: Outcome,
+        promise: Callable[[str], Any],
+        *,
+        masked: bool,
+        lineage: Lineage | None,
+    ) -> BulkWriter | None:
+        """What sends many calls of a task at once, or ``None`` where each has to go Celery's whole way.
+
+        Args:
+            task: its name.
+            options: of :meth:`celery.Celery.send_task`.
+            outcome: told what became of what.
+            promise: gives Celery's result object for an id.
+            masked: whether each call says itself how its arguments are shown.
+            lineage: of calls made inside a task.
+        """
+
+        def make() -> Template | None:
+            return self.template_with(task, options, masked=masked)
+
+        if self.sender is None or self.observed or (template := make()) is None:
+            return None
+        return RedisBulk(
+            self.sender,
+            task,
+            template,
+            lambda: make() or template,
+            reply_to=self.app.thread_oid,
+            lineage=lineage,
+            outcome=outcome,
+            promise=promise,
+        )
 
     @cached_property
     def _templates(self) -> _Templates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
@@ -15,37 +15,16 @@ from celeriac.transport.publishing.sender import pauses_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from celeriac.transport.publishing.batch import BulkMessage, Outcome
     from celeriac.transport.publishing.sender import Sender
     from celeriac.transport.publishing.template import Lineage, Template
 
-__all__ = ["BulkMessage", "Outcome", "RedisBulk"]
+__all__ = ["RedisBulk"]
 
 _LARGEST: Final = 4 << 20
 """Bytes after which a command is sent, however few messages it has."""
 _UNDER_WAY: Final = 2
 """Commands that may wait for their answers."""
-
-
-class BulkMessage(NamedTuple):
-    """One call, checked, as plain JSON."""
-
-    position: int
-    id: str
-    args: Sequence[Any]
-    kwargs: dict[str, Any]
-    masked: tuple[str, str] | None = None
-
-
-class Outcome(Protocol):
-    """Who keeps the record of what became of the messages, by their positions."""
-
-    def note_sent(self, start: int, stop: int) -> None:
-        """The broker has them."""
-        ...
-
-    def note_unsure(self, start: int, stop: int) -> None:
-        """They were written, and the answer was lost."""
-        ...
 
 
 class RedisBulk:
