@@ -7,11 +7,13 @@ import os
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kombu.transport import redis, virtual
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
@@ -40,6 +42,20 @@ _SKEW: Final = 1.0
 _OUT_OF_REACH: Final = (RedisConnectionError, RedisTimeoutError, ResponseError)
 
 _intakes: dict[tuple[Any, ...], Intake] = {}
+
+
+class _Client(Redis):
+    """Pipelines are no transactions unless asked: a server without memory refuses whatever comes in one."""
+
+    @override
+    def pipeline(self, transaction: bool = False, shard_hint: Any = None) -> Any:
+        return super().pipeline(transaction, shard_hint)
+
+
+class _PrefixedClient(redis.PrefixedStrictRedis):
+    @override
+    def pipeline(self, transaction: bool = False, shard_hint: Any = None) -> Any:
+        return super().pipeline(transaction, shard_hint)
 
 
 class LeasedQoS(redis.QoS):
@@ -308,7 +324,19 @@ class LeasedChannel(redis.Channel):
         with suppress(*_OUT_OF_REACH):  # another look comes
             restore()
 
+    def _queue_bind(self, *args: Any) -> None:
+        try:
+            stock: Any = super()
+            stock._queue_bind(*args)  # noqa: SLF001  kombu's own
+        except OutOfMemoryError as error:  # whoever publishes needs the binding; who consumes has to begin with it
+            logger.warning("a queue was not bound, the server has no memory left: %s", error)
+
     # -- connections
+
+    def _get_client(self) -> Any:
+        if self.global_keyprefix:
+            return partial(_PrefixedClient, global_keyprefix=self.global_keyprefix)
+        return _Client
 
     def _shared_intake(self: Any) -> Intake:
         """This process's intake from this server: a channel that takes the place of a broken one finds it again."""
