@@ -108,6 +108,14 @@ test: $(STAMP) ## every test that needs no Docker
 test-docker: $(STAMP) ## the tests that need a Docker engine
 	@$(BIN)/pytest -m docker
 
+.PHONY: test-faults
+test-faults: $(STAMP) ## kill and cut off real servers and workers, for four minutes, and account for every task
+	@$(BIN)/pytest tests/faults --numprocesses auto --dist loadgroup -m faults
+
+.PHONY: test-faults-full
+test-faults-full: $(STAMP) ## the same with every pool and fault, and in long forms, for an hour
+	@FAULTS=full $(BIN)/pytest tests/faults --numprocesses auto --dist loadgroup -m faults
+
 .PHONY: features
 features: $(STAMP) ## which test proves which row of tests/features.tsv, and the rows without a proof
 	@$(BIN)/pytest --features --quiet --no-header

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.seed import scaled, times
 
 RESUME = 15.0
@@ -19,7 +20,7 @@ def server(scenario):
     return scenario.redis(options={"appendfsync": "always"})
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_kill_9_of_redis_loses_no_acknowledged_task_and_no_worker(scenario, server, producer, pool):
     producer.send(times(50, 500), "work", 0.02)
     worker = scenario.running(server.url, pool=pool, concurrency=2)

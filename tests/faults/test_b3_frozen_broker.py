@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.scenario import LEASE
 from tests.faults.harness.seed import scaled
 
@@ -14,7 +15,7 @@ ANSWER = 5.0
 FROZEN = scaled(LEASE + 1, 15)
 
 
-@pytest.mark.parametrize("fault", ["frozen", "paused"])
+@pytest.mark.parametrize("fault", forms(["frozen"], wide=["paused"]))
 def test_a_redis_that_does_not_answer_costs_time_alone(scenario, server, producer, fault):
     worker = scenario.running(server.url, concurrency=SLOTS)
     main = worker.pid

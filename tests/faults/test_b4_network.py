@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.scenario import LEASE
 from tests.faults.harness.seed import scaled, times
 
 SLOTS = 2
 RESUME = 15.0
 ANSWER = 5.0
+FAULTS = ("reset", "refuse", "blackhole", "half_open", "cut", "slow")
 BROKEN = scaled(LEASE + 1, 20)
 
 
@@ -52,10 +54,13 @@ def break_it(fault, proxy, chance):
 
 @pytest.mark.parametrize(
     ("pool", "fault"),
-    [
-        *(("lane", fault) for fault in ("reset", "refuse", "blackhole", "half_open", "cut", "slow")),
-        *((pool, fault) for pool in ("prefork", "threads", "solo") for fault in ("refuse", "half_open")),
-    ],
+    forms(
+        [("lane", fault) for fault in ("reset", "blackhole", "half_open", "cut")],
+        wide=[
+            *(("lane", fault) for fault in ("refuse", "slow")),
+            *((pool, fault) for pool in ("prefork", "threads", "solo") for fault in FAULTS),
+        ],
+    ),
 )
 def test_a_broken_network_costs_time_alone(scenario, proxy, worker, calling, fault):
     main = worker.pid

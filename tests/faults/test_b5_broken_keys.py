@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.faults.harness.forms import forms
 
 RESUME = 15.0
 KEYS = [
@@ -28,7 +29,7 @@ def works(scenario, producer):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_flushall_takes_what_waits_and_no_worker(scenario, server, producer, pool):
     worker = scenario.running(server.url, pool=pool)
     main = worker.pid
@@ -60,6 +61,7 @@ def test_a_key_of_the_wrong_type_stops_no_worker_for_good(scenario, server, prod
     assert worker.stop() == 0
 
 
+@pytest.mark.wide
 def test_keys_that_are_gone_are_made_again(scenario, server, producer):
     worker = scenario.running(server.url)
     producer.send(2, "work", 1)

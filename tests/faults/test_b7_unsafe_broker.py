@@ -23,6 +23,7 @@ def test_production_refuses_a_redis_that_would_lose(scenario, options, remedy):
         worker.close()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("options", "remedy"), UNSAFE)
 @pytest.mark.parametrize(
     "env", [{"ENVIRONMENT": "development"}, {"ENVIRONMENT": "production", "CELERY_BROKER_ALLOW_UNSAFE": "true"}]

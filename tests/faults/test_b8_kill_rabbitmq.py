@@ -6,9 +6,12 @@ import time
 
 import pytest
 from tests.faults.harness.census import Census
+from tests.faults.harness.forms import forms
 from tests.faults.harness.private_rabbit import PrivateRabbit
 from tests.faults.harness.seed import FULL, times
 from tests.faults.harness.waiting import happens_within
+
+pytestmark = pytest.mark.xdist_group("rabbit")  # one node for all of them
 
 RESUME = 60.0
 
@@ -20,7 +23,7 @@ def rabbit(tmp_path_factory):
 
 
 @pytest.mark.timeout(600 if FULL else 180)
-@pytest.mark.parametrize("pool", ["lane", "prefork"] if FULL else ["lane"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_kill_9_of_rabbitmq_loses_no_acknowledged_task_and_no_worker(scenario, rabbit, pool):
     results = scenario.redis()
     urls = {"broker_url": rabbit.url, "result_backend": results.url}

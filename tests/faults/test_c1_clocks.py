@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.scenario import LEASE
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
@@ -23,7 +24,7 @@ def off_by(hours: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 @pytest.mark.parametrize("hours", ["+2h", "-2h"])
 def test_a_wrong_clock_runs_nothing_early_late_or_twice(scenario, server, producer, pool, hours):
     right = scenario.running(server.url, pool=pool, concurrency=1)

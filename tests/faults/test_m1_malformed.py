@@ -6,6 +6,7 @@ import re
 
 import pytest
 from tests.faults.harness.census import Census, dead_letters
+from tests.faults.harness.forms import forms
 from tests.faults.harness.malformed import MALFORMED, broken, flipped
 from tests.faults.harness.seed import times
 from tests.faults.harness.waiting import happens_within, until
@@ -38,7 +39,7 @@ def test_there_are_thirty_eight_of_them():
     assert len(MALFORMED) == 38
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_malformed_envelopes_are_buried_and_disturb_nobody(scenario, server, producer, template, pool):
     worker = scenario.running(server.url, pool=pool, concurrency=2)
     main, children = worker.pid, {child.pid for child in worker.children()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.scenario import RETURN
 from tests.faults.harness.seed import times
 from tests.faults.harness.waiting import until
@@ -17,7 +18,7 @@ def again(verdict) -> int:
     return sum(1 for starts in verdict.starts.values() if starts > 1)
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", forms(["lane", "prefork"], wide=["threads", "solo"]))
 def test_kill_9_of_the_whole_worker_loses_nothing(scenario, server, producer, pool):
     victim = scenario.running(server.url, pool=pool, concurrency=SLOTS)
     scenario.running(server.url, pool=pool, concurrency=SLOTS)
@@ -29,7 +30,7 @@ def test_kill_9_of_the_whole_worker_loses_nothing(scenario, server, producer, po
     assert again(verdict) <= SLOTS
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
 def test_kill_9_of_the_main_process_loses_nothing_and_leaves_no_orphan(scenario, server, producer, pool):
     victim = scenario.running(server.url, pool=pool, concurrency=SLOTS)
     children = victim.children()
@@ -43,7 +44,7 @@ def test_kill_9_of_the_main_process_loses_nothing_and_leaves_no_orphan(scenario,
     until(lambda: not any(child.is_running() for child in children), timeout=RETURN, what="the end of the orphans")
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
 def test_kill_9_of_a_child_loses_nothing_and_the_worker_goes_on(scenario, server, producer, pool):
     worker = scenario.running(server.url, pool=pool, concurrency=SLOTS)
     main = worker.pid

@@ -7,9 +7,10 @@ import time
 
 import pytest
 from tests.faults.harness.census import Census
+from tests.faults.harness.forms import forms
 from tests.faults.harness.scenario import RETURN
 
-POOLS = ["lane", "prefork", "threads", "solo"]
+POOLS = forms(["lane"], wide=["prefork", "threads", "solo"])
 SLOTS = 2
 TASKS = 6
 
@@ -42,7 +43,7 @@ def test_sigterm_finishes_what_runs_and_gives_the_rest_back(scenario, server, be
     assert verdict.interrupted == 0
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", forms([], wide=["lane", "prefork"]))
 def test_sigterm_twice_loses_nothing(scenario, server, begun, pool):
     begun.signal(signal.SIGTERM)
     time.sleep(0.3)
@@ -61,7 +62,7 @@ def test_sigquit_ends_at_once_and_what_ran_runs_again(scenario, server, begun, p
     assert verdict.interrupted <= SLOTS
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
 def test_sigkill_after_a_grace_that_was_too_short_loses_nothing(scenario, server, begun, pool):
     begun.signal(signal.SIGTERM)
     time.sleep(0.5)
@@ -71,7 +72,7 @@ def test_sigkill_after_a_grace_that_was_too_short_loses_nothing(scenario, server
     assert verdict.interrupted <= SLOTS
 
 
-@pytest.mark.parametrize("pool", ["lane"])
+@pytest.mark.parametrize("pool", forms([], wide=["lane", "prefork"]))
 def test_a_soft_shutdown_waits_for_what_runs(scenario, server, producer, pool):
     env = {"CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT": "10"}
     worker = scenario.running(server.url, pool=pool, concurrency=SLOTS, env=env)

@@ -6,13 +6,14 @@ import time
 
 import pytest
 from tests.faults.harness.census import Census
+from tests.faults.harness.forms import forms
 from tests.faults.harness.scenario import LEASE, RETURN
 from tests.faults.harness.waiting import until
 
 SLOTS = 2
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads"]))
 def test_a_frozen_worker_that_wakes_loses_nothing(scenario, server, producer, pool):
     frozen = scenario.running(server.url, pool=pool, concurrency=SLOTS)
     producer.send(12, "work", 0.3)
@@ -28,7 +29,7 @@ def test_a_frozen_worker_that_wakes_loses_nothing(scenario, server, producer, po
     assert frozen.alive
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
 def test_the_stale_acknowledgement_of_a_worker_that_wakes_takes_nobody_elses_claim(scenario, server, producer, pool):
     frozen = scenario.running(server.url, pool=pool, concurrency=1)
     (key,) = producer.send(1, "stages", [1, 20, 0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.scenario import LEASE
 from tests.faults.harness.seed import scaled
 from tests.faults.harness.waiting import until
@@ -25,16 +26,17 @@ def run_beside_an_idle_worker(scenario, server, producer, task, pool, **options)
     assert verdict.interrupted == 0
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_a_task_that_holds_the_interpreters_lock_keeps_its_lease(scenario, server, producer, pool):
     run_beside_an_idle_worker(scenario, server, producer, "grip", pool)
 
 
-@pytest.mark.parametrize("pool", ["lane", "threads"])
+@pytest.mark.parametrize("pool", forms([], wide=["lane", "prefork", "threads", "solo"]))
 def test_a_task_that_uses_up_the_processor_keeps_its_lease(scenario, server, producer, pool):
     run_beside_an_idle_worker(scenario, server, producer, "spin", pool)
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset, of util-linux")
 def test_a_worker_starved_of_the_processor_keeps_its_leases(scenario, server, producer):
     """Four processes that want one processor alone, and their main process on the same."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from tests.faults.harness.forms import forms
 
 from celeriac.exceptions import CeleriacError
 
@@ -45,7 +46,7 @@ def mend_it(fault, proxy, server):
         proxy.mend()
 
 
-@pytest.mark.parametrize("fault", ["refuse", "blackhole", "half_open", "reset", "frozen", "paused"])
+@pytest.mark.parametrize("fault", forms(["refuse", "blackhole", "half_open"], wide=["reset", "frozen", "paused"]))
 def test_a_call_is_answered_in_time_and_truly(scenario, server, proxy, calling, fault):
     break_it(fault, proxy, server)
     calling.send(3)
@@ -62,7 +63,7 @@ def test_a_call_is_answered_in_time_and_truly(scenario, server, proxy, calling, 
     assert refused <= 3
 
 
-@pytest.mark.parametrize("fault", ["refuse", "blackhole", "half_open"])
+@pytest.mark.parametrize("fault", forms(["blackhole"], wide=["refuse", "half_open"]))
 def test_the_event_loop_goes_on_while_calls_wait(server, proxy, calling, fault):
     gaps = []
 
@@ -95,7 +96,7 @@ def test_the_event_loop_goes_on_while_calls_wait(server, proxy, calling, fault):
     mend_it(fault, proxy, server)
 
 
-@pytest.mark.parametrize("fault", ["refuse", "blackhole"])
+@pytest.mark.parametrize("fault", forms(["blackhole"], wide=["refuse"]))
 def test_a_broken_result_backend_does_not_keep_anybody_from_calling(scenario, server, fault):
     results = scenario.redis()
     proxy = scenario.proxy(results.port)
@@ -115,6 +116,7 @@ def test_a_broken_result_backend_does_not_keep_anybody_from_calling(scenario, se
     scenario.settle(server).require()
 
 
+@pytest.mark.wide
 def test_a_call_on_a_slow_network_is_only_slow(scenario, server, proxy, calling):
     proxy.slow(0.2)
     calling.send(3)

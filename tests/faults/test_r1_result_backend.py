@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.seed import scaled, times
 
 from celeriac.exceptions import CeleriacError
@@ -69,10 +70,10 @@ def read(producer, key, timeout):
 
 @pytest.mark.parametrize(
     ("pool", "fault"),
-    [
-        *(("lane", fault) for fault in ("killed", "read-only", "blackhole")),
-        *((pool, "killed") for pool in ("prefork", "threads", "solo")),
-    ],
+    forms(
+        [("lane", "killed"), ("lane", "read-only")],
+        wide=[("lane", "blackhole"), *((pool, "killed") for pool in ("prefork", "threads", "solo"))],
+    ),
 )
 def test_a_broken_result_backend_costs_no_task(scenario, producer, worker, outage):
     main = worker.pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.faults.harness.census import Census
+from tests.faults.harness.forms import forms
 from tests.faults.harness.seed import scaled, times
 from tests.faults.harness.waiting import until
 
@@ -13,7 +14,7 @@ LATER = times(10_000, 10_000)
 GROWTH = 20 << 20
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_long_tasks_and_tasks_for_later_run_once(scenario, server, producer, pool):
     for _ in range(2):
         scenario.running(server.url, pool=pool, concurrency=2, lease=LEASE)

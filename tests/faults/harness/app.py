@@ -13,7 +13,7 @@ from tests.faults.harness.ledger import Ledger
 from tests.faults.harness.poison import POISONS
 
 import celeriac
-from celeriac import CeleryAppConfig, CeleryPublisher, Limits, TaskController, create_celery_app, task
+from celeriac import CeleryPublisher, Limits, TaskController, create_celery_app, task
 
 T = TypeVar("T")
 
@@ -113,8 +113,7 @@ class Container:
 
 
 def _install() -> Any:
-    lane = {} if "CELERY_WORKER_POOL" in os.environ else {"worker_pool": "celeriac.worker.pool:LanePool"}
-    made = create_celery_app(CeleryAppConfig.from_mapping(lane))
+    made = create_celery_app()
     Registry.install(made, Container(Ledger(Path(os.environ["FAULTS_LEDGER"]))))
     return made
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis import Redis
-
 _SEPARATOR = b"\x06\x16"
 
 
@@ -35,7 +33,7 @@ class Census:
         return " ".join(f"{name}={count}" for name, count in counts.items() if count) or "empty"
 
     @classmethod
-    def of(cls, client: Redis[Any], queue: str = "default") -> Census:
+    def of(cls, client: Any, queue: str = "default") -> Census:
         """Look at everything that the server has."""
         census = cls()
         lists = [queue.encode(), *(queue.encode() + _SEPARATOR + step for step in (b"3", b"6", b"9"))]
@@ -48,7 +46,7 @@ class Census:
             census._note(census.unacked, (json.dumps(json.loads(each)[0]).encode() for each in client.hvals("unacked")))
         return census
 
-    def _look(self, client: Redis[Any], name: bytes) -> None:
+    def _look(self, client: Any, name: bytes) -> None:
         if client.type(name) != b"hash":
             return
         if b"celeriac.inflight:" in name:
@@ -86,7 +84,7 @@ def key_of(message: bytes) -> str | None:
     return first if isinstance(first, str) else None
 
 
-def dead_letters(client: Redis[Any]) -> Iterator[dict[str, str]]:
+def dead_letters(client: Any) -> Iterator[dict[str, str]]:
     """Every dead letter of a server, as text; ``raw`` with what cannot be decoded replaced."""
     for name in client.scan_iter(match="*celeriac.dead:*", count=1000):
         yield {field.decode(): value.decode(errors="replace") for field, value in client.hgetall(name).items()}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-Kind = Literal["attempted", "acknowledged", "refused", "started", "done"]
+Kind = Literal["attempted", "acknowledged", "refused", "started", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)

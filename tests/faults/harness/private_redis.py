@@ -56,7 +56,8 @@ class PrivateRedis:
             **(options or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self.client: Redis[Any] = Redis.from_url(
+        # Any: redis-py types every reply as what both of its clients and both protocols may give.
+        self.client: Any = Redis.from_url(
             self.url, socket_timeout=10, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
         )
 

@@ -99,7 +99,7 @@ class Scenario:
         server = server or self._brokers[0]
 
         def settled() -> bool:
-            ended = set(self.ledger.counts("done"))
+            ended = {*self.ledger.counts("done"), *self.ledger.counts("failed")}
             if not ended >= set(self.ledger.counts("acknowledged")):
                 ended |= set(Census.of(server.client).dead)
             return ended >= set(self.ledger.counts("acknowledged")) and not Census.of(server.client).owned

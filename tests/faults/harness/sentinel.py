@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -67,7 +67,8 @@ class WatchedRedis:
 
     def promoted(self) -> bool:
         """Whether the replica is the master now."""
-        return self.replica.client.info("replication")["role"] == "master"
+        role: str = self.replica.client.info("replication")["role"]
+        return role == "master"
 
     def _start_sentinel(self) -> None:
         self._directory.mkdir(parents=True)
@@ -86,7 +87,8 @@ class WatchedRedis:
     def _replicates(self) -> bool:
         with Redis(port=self.port, socket_timeout=2) as sentinel:
             try:
-                return len(sentinel.execute_command("SENTINEL", "REPLICAS", _NAME)) == 1 and self.replicated()
+                replicas: Any = sentinel.execute_command("SENTINEL", "REPLICAS", _NAME)
+                return len(replicas) == 1 and self.replicated()
             except RedisError:
                 return False
 

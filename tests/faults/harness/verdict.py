@@ -23,6 +23,8 @@ class Verdict:
     """It ran to its end, so many times."""
     starts: Mapping[str, int]
     """It was begun, so many times."""
+    failed: frozenset[str]
+    """The producer was told that it failed, as it had to."""
     dead: frozenset[str]
     """It is a dead letter."""
     waiting: frozenset[str]
@@ -30,7 +32,7 @@ class Verdict:
     held: frozenset[str]
     """It has run, and the broker still has it: it will run again one day."""
     lost: frozenset[str]
-    """It was acknowledged, never ran, and nobody has it."""
+    """It was acknowledged, never ran to its end, nobody has it, and nobody was told."""
     duplicated: Mapping[str, int]
     """It ran to its end more than once: how often too many."""
     recovered: frozenset[str]
@@ -44,6 +46,7 @@ class Verdict:
         attempted = frozenset(ledger.counts("attempted"))
         acknowledged = frozenset(ledger.counts("acknowledged"))
         done = ledger.counts("done")
+        failed = frozenset(ledger.counts("failed"))
         dead = frozenset(census.dead)
         waiting = frozenset(census.owned - set(done) - dead)
         return cls(
@@ -51,10 +54,11 @@ class Verdict:
             acknowledged=acknowledged,
             done=done,
             starts=ledger.counts("started"),
+            failed=failed,
             dead=dead,
             waiting=waiting,
             held=frozenset(census.owned & set(done)),
-            lost=acknowledged - set(done) - dead - waiting,
+            lost=acknowledged - set(done) - failed - dead - waiting,
             duplicated={key: count - 1 for key, count in done.items() if count > 1},
             recovered=(frozenset(done) & attempted) - acknowledged,
             unexpected=frozenset(done) - attempted,
@@ -79,6 +83,7 @@ class Verdict:
             "duplicated": self.duplicates,
             "recovered": len(self.recovered),
             "unexpected": len(self.unexpected),
+            "failed": len(self.failed),
             "dead": len(self.dead),
             "waiting": len(self.waiting),
             "held": len(self.held),

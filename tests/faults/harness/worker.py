@@ -57,7 +57,7 @@ class Worker:
         self.exits: list[int] = []
         self.concurrency = 1 if pool == "solo" else concurrency
         self._supervised = supervised
-        self._closing = False
+        self._closing = threading.Event()
         command = [sys.executable, "-m", "celery", f"--app={app}", "worker", "--loglevel=INFO"]
         options = [f"--hostname={self.node}", f"--concurrency={self.concurrency}"]
         self._command = [*prefix, *command, *options, *arguments]
@@ -188,7 +188,7 @@ class Worker:
 
     def close(self) -> None:
         """Leave no process behind."""
-        self._closing = True
+        self._closing.set()
         if self._process is not None:
             self.kill_group()
         if self._supervisor is not None:
@@ -236,16 +236,14 @@ class Worker:
         return len(re.findall(rf"{re.escape(self.node)} ready\.", self.log))
 
     def _supervise(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             process = self._process
             assert process is not None, "the worker was not started"
             process.wait()
             self.exits.append(process.returncode)
-            if self._closing or not self._supervised:
+            if not self._supervised or self._closing.wait(_RESTART_SECONDS):
                 return
-            threading.Event().wait(_RESTART_SECONDS)
-            if not self._closing:
-                self.start(wait=False)
+            self.start(wait=False)
 
     def wait_for(self, pattern: str, timeout: float = 20) -> None:
         """Wait until the log holds a match."""
