@@ -51,6 +51,8 @@ class Container:
     def __init__(self) -> None:
         self._punq = punq.Container()
         self._graph = Graph()
+        # What punq found, and would look for and inspect again at every resolve.
+        self._found: dict[Any, Callable[[Resolver], Any]] = {}
         self._singletons: dict[Any, Any] = {}
         self._parents: list[Any] = []
         self._closers = Closers()
@@ -185,11 +187,15 @@ class Container:
         if service not in reached:
             with self._lock:
                 reached |= self._graph.walk(service, scoped=resolver is not self)
+        if (provide := self._found.get(service)) is not None:
+            again: T = provide(resolver)
+            return again
         made: T = self._punq.resolve(service, resolver=resolver)
         return made
 
     def _add(self, registration: Registration) -> None:
         self._graph.add(registration)
+        self._found.pop(registration.service, None)
         # `cache=False`: two parameters of one type get two transient objects, as two resolves would.
         self._punq.register(registration.service, self._provider(registration), cache=False)
 
@@ -197,13 +203,14 @@ class Container:
         """What punq calls for this service; it passes on the ``resolver`` that `build` names."""
 
         def provide(resolver: Resolver) -> Any:
+            self._found[registration.service] = provide
             if registration.singleton:
                 return self._singleton(registration)
             if registration.lifetime is Lifetime.SCOPED:
                 return cast("Scope", resolver).keep(registration, self._make)
             return self._make(registration, resolver)
 
-        # punq inspects a factory at every resolve; what is written down is read five times as fast.
+        # punq inspects a factory; what is written down is read five times as fast.
         provide.__signature__ = _PROVIDER  # type: ignore[attr-defined]
         provide.__annotations__.clear()
         return provide
