@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,12 +59,15 @@ class Attendant:
         """Take in how the parent is configured, then listen."""
         self._thread.start()
 
+    def say_leaving(self) -> None:
+        """Have the parent look at the slot, which says that this child begins no more."""
+        with suppress(OSError):
+            self._pipe.send((0, None))
+
     def close(self) -> None:
         """Say what was done, and hang up."""
-        try:
+        with suppress(OSError):
             self._pipe.send((0, dict(state.total_count)))
-        except OSError:
-            pass
         self._closing = True
 
     def _serve(self) -> None:

@@ -90,6 +90,7 @@ class Child:
         desk.build_tracers()
         consuming = Consuming(self.app, runner, duty, options)
         attendant = Attendant(pipe, runner, consuming)
+        consuming.on_leaving = attendant.say_leaving
         attendant.start()
         slot.ready(os.getpid())
         code = 0

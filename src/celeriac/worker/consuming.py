@@ -14,6 +14,8 @@ from celeriac.worker.drain import Drain
 from celeriac.worker.lane import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from celeriac.worker.child import ChildOptions
     from celeriac.worker.duty import Duty
     from celeriac.worker.running import Runner
@@ -42,6 +44,8 @@ class Consuming:
         self.duty = duty
         self.options = options
         self.loop: Lane | Drain | None = None
+        self.on_leaving: Callable[[], None] = _unheard
+        """Called when no more tasks will begin."""
         self._task_consumer: Any = None
         self._connection: Any = None
 
@@ -64,6 +68,8 @@ class Consuming:
                 pause = _FIRST_PAUSE
         if self.loop is not None:
             ignore_errors(self._connection, self.loop.give_back)
+        self.runner.slot.leaving()
+        self.on_leaving()
         self.runner.crew.join()
         self._disconnect()
 
@@ -109,3 +115,7 @@ class Consuming:
         connection, self._connection = self._connection, None
         if connection is not None:
             ignore_errors(connection, connection.close)
+
+
+def _unheard() -> None:
+    """Nobody listens."""

@@ -17,6 +17,7 @@ __all__ = ["Drain"]
 _PAUSE: Final = 0.25
 """Seconds without messages after which the loop looks around."""
 _MOST: Final = 64
+_STANDBY: Final = 0.005
 
 
 class Drain:
@@ -57,6 +58,8 @@ class Drain:
                 duty.orders.pop(0)()
             if duty.done:
                 return
+            while runner.slot.hold and not duty.stopping:
+                time.sleep(_STANDBY)
             pause = runner.desk.tick()
             self._beat()
             if not self.waiting:

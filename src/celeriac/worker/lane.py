@@ -26,6 +26,7 @@ WORTH_A_TRIP: Final = 400e-6
 """A task that usually lasts longer has its result and acknowledgement sent at once: a crash then repeats it alone."""
 HELD: Final = 0.004
 """Seconds that an acknowledgement may wait for others."""
+_STANDBY: Final = 0.002
 _PAUSE: Final = 1.0
 """Seconds without messages after which the loop looks around."""
 
@@ -66,6 +67,9 @@ class Lane:
                 duty.orders.pop(0)()
             if duty.done:
                 return
+            if runner.slot.hold and not self._intake.pending:
+                select.select([duty], [], [], _STANDBY)  # another child's turn, or the parent has to look
+                continue
             pause = desk.tick()
             room = min(self._limit, duty.left, runner.crew.room) if desk.waiting < self.prefetch else 0
             if room > 0:

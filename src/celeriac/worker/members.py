@@ -72,11 +72,21 @@ class Member:
         self.kill_at = 0.0
         """When it is killed, by the monotonic clock; 0 for never."""
         self.released_at = 0.0
+        self.heir: Member | None = None
+        """Who takes over as soon as this one leaves."""
+        self.standby = False
+        """Whether it waits for another one to leave."""
         self.totals: dict[str, int] = {}
         """Tasks done by name, as far as it has told."""
         self._numbers = count(1)
         self._outbox: deque[tuple[int, str, Any]] = deque()
         self._asked: dict[int, Future[Any]] = {}
+
+    def give_way(self) -> None:
+        """Let the heir begin: this one begins no more tasks."""
+        heir, self.heir = self.heir, None
+        if heir is not None:
+            heir.standby = heir.slot.hold = False
 
     def ask(self, name: str, argument: Any = None) -> Future[Any]:
         """Ask the child; the future has its answer, or ``None`` when it ended first."""
@@ -104,7 +114,7 @@ class Member:
             self.hang_up()
             return False
         if not number:
-            self.totals = answer
+            self.totals = answer or self.totals
         elif (future := self._asked.pop(number, None)) is not None:
             future.set_result(answer)
         return True

@@ -71,7 +71,12 @@ class LanePool(BasePool):  # type: ignore[misc]
         )
         child = Child(app, hostname, table, Buckets(app.tasks), told)
         self._supervisor = Supervisor(
-            app, hostname, table, lambda: Nursery(child), start_timeout=conf.worker_proc_alive_timeout
+            app,
+            hostname,
+            table,
+            lambda: Nursery(child),
+            start_timeout=conf.worker_proc_alive_timeout,
+            max_tasks=told.max_tasks,
         )
         self._supervisor.start(self._target)
 
@@ -150,7 +155,7 @@ class LanePool(BasePool):  # type: ignore[misc]
         info.update(
             {
                 "max-concurrency": self._target,
-                "processes": [member.pid for member in members if member.pid],
+                "processes": [member.pid for member in members if member.pid and not member.standby],
                 "max-tasks-per-child": options.get("maxtasksperchild") or "N/A",
                 "put-guarded-by-semaphore": False,
                 "timeouts": (options.get("soft_timeout") or 0, options.get("timeout") or 0),

@@ -33,6 +33,7 @@ _STUCK: Final = 0.1
 _GRACE: Final = 0.3
 """Seconds that a child gets to settle, or to heed a signal, before it is killed."""
 _HEEDED: Final = 1.0
+_TO_GET_READY: Final = 0.15
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
 
@@ -46,10 +47,18 @@ class Supervisor:
         table: the slots.
         nursery: makes what forks children.
         start_timeout: seconds in which a child must be ready.
+        max_tasks: after which a child leaves, or ``None``.
     """
 
     def __init__(
-        self, app: Any, hostname: str, table: SlotTable, nursery: Callable[[], Nursery], *, start_timeout: float
+        self,
+        app: Any,
+        hostname: str,
+        table: SlotTable,
+        nursery: Callable[[], Nursery],
+        *,
+        start_timeout: float,
+        max_tasks: int | None,
     ) -> None:
         self.table = table
         self.clerk = Clerk(app, hostname)
@@ -62,6 +71,7 @@ class Supervisor:
         self._make_nursery = nursery
         self._nursery: Nursery | None = None
         self._start_timeout = max(start_timeout, 10.0)
+        self._max_tasks = max_tasks
         self._members: dict[int, Member] = {}
         self._target = 0
         self._lock = threading.RLock()
@@ -262,6 +272,9 @@ class Supervisor:
     def _look_at(self, member: Member) -> None:
         slot, now = member.slot, time.monotonic()
         member.kill_if_due()
+        if slot.phase is Phase.LEAVING:
+            member.leaving = True
+            member.give_way()
         if member.released_at and now > member.released_at:
             member.released_at, slot.hold, slot.condemned = 0.0, False, False
         if member.why is not None:
@@ -307,6 +320,10 @@ class Supervisor:
         slot = member.slot
         end = member.left_behind(status)
         del self._members[slot.index]
+        member.give_way()
+        for each in self._members.values():
+            if each.heir is member:
+                each.heir = None
         member.last_words()
         self.total += slot.done
         self.totals.update(member.totals)
@@ -329,22 +346,38 @@ class Supervisor:
 
     def _fill(self) -> None:
         """Start as many as there should be, or dismiss as many as are too many."""
-        staying = [member for member in self._members.values() if not member.leaving and member.why is None]
+        staying = [each for each in self._members.values() if not (each.leaving or each.why or each.heir)]
         for member in self._too_many(staying):
             self._dismiss(member)
         self.clerk.owners = [member.slot.owner for member in self._members.values() if member.slot.owner]
-        if self._winding_down or self._nursery is None:
+        if self._winding_down:
             return
         for _ in range(self._target - len(staying)):
-            slot = self.table.vacant()
-            if slot is None or time.monotonic() < self._not_before:
+            if self._spawn() is None:
                 return
-            slot.reserve()
-            member = Member(slot, self._nursery.order(slot.index), self._nursery)
-            self._members[slot.index] = member
-            for name, argument in self.configuration():
-                member.ask(name, argument)
-            member.send()
+        if self._max_tasks:
+            for member in staying:
+                if not member.standby and self._leaves_soon(member):
+                    member.heir = self._spawn(standby=True)
+
+    def _spawn(self, *, standby: bool = False) -> Member | None:
+        slot = self.table.vacant()
+        if slot is None or self._nursery is None or time.monotonic() < self._not_before:
+            return None
+        slot.reserve()
+        slot.hold = standby
+        member = Member(slot, self._nursery.order(slot.index), self._nursery)
+        member.standby = standby
+        self._members[slot.index] = member
+        for name, argument in self.configuration():
+            member.ask(name, argument)
+        member.send()
+        return member
+
+    def _leaves_soon(self, member: Member) -> bool:
+        """Whether a child is about to have done its share: the next one needs a moment to get ready."""
+        slot, most = member.slot, self._max_tasks or 0
+        return slot.starts * 2 > most and slot.starts + slot.starts / max(slot.age, 0.05) * _TO_GET_READY > most
 
     def _too_many(self, staying: list[Member]) -> Iterable[Member]:
         idle_first = sorted(staying, key=lambda member: (member.slot.busy, -member.slot.index))
