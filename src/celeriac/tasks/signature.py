@@ -147,10 +147,30 @@ class TaskSignature:
         return self._dump(self._rest, args, bound, kwargs)
 
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        # What inspect does, ten times as fast for a plain signature and a call that fits; it explains what does not.
+        if self._plainly_named and len(args) <= len(self._positional):
+            bound = {**dict(zip(self._positional, args, strict=False)), **kwargs}
+            if len(bound) == len(args) + len(kwargs) and self._required <= bound.keys() <= self._fields.keys():
+                return bound
         try:
             return self.inspected.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise self._refused(str(error)) from None
+
+    @cached_property
+    def _plainly_named(self) -> bool:
+        """Whether every parameter may be named, and takes one value."""
+        kinds = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+        return all(parameter.kind in kinds for parameter in self.parameters)
+
+    @cached_property
+    def _positional(self) -> tuple[str, ...]:
+        named = (each for each in self.parameters if each.kind is Parameter.POSITIONAL_OR_KEYWORD)
+        return tuple(parameter.name for parameter in named)
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.parameters if each.default is Parameter.empty)
 
     def _dump(
         self, model: type[BaseModel], args: Sequence[Any], bound: dict[str, Any], kwargs: Mapping[str, Any]
