@@ -10,9 +10,11 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command of ``sys.argv`` and exit with its code."""
     try:
-        from celeriac.cli.dev import commands  # noqa: PLC0415 - typer, rich and watchfiles come by an extra
+        from celeriac.cli.dead import dead  # noqa: PLC0415 - typer, rich and watchfiles come by an extra
+        from celeriac.cli.dev import commands  # noqa: PLC0415 - the same
     except ModuleNotFoundError as error:
         if error.name not in {"rich", "typer", "watchfiles"}:
             raise
         sys.exit(f"celeriac: {error.name} is not installed. Install the extra: pip install 'celeriac[cli]'")
+    commands.add_typer(dead, name="dead")
     commands(prog_name="celeriac")

@@ -21,8 +21,8 @@ QUORUM: Final = "quorum"
 _HIGHEST: Final = 9
 
 
-def queue_arguments(max_deliveries: int) -> dict[str, Any]:
-    """The arguments of a quorum queue, for those who declare it without this kit.
+def queue_arguments(name: str, max_deliveries: int = 5) -> dict[str, Any]:
+    """The arguments of a quorum queue of this name, for those who declare it without this kit.
 
     The server gives up after ``max_deliveries`` returned messages, which is one delivery later than our workers do:
     they bury the message and write down why, and the server steps in where they cannot.
@@ -31,6 +31,7 @@ def queue_arguments(max_deliveries: int) -> dict[str, Any]:
         "x-queue-type": QUORUM,
         "x-delivery-limit": max_deliveries,
         "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-routing-key": name,  # by which it finds its way back
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
         "x-consumer-timeout": CONSUMER_TIMEOUT,
@@ -82,10 +83,10 @@ class SafeQueues(Queues):  # type: ignore[misc]  # untyped
         asks = "x-max-priority" in said or queue.max_priority is not None
         kind = said.setdefault("x-queue-type", CLASSIC if asks else self.usual_type)
         if kind == QUORUM:
-            said = queue_arguments(self.max_deliveries) | said
+            said = queue_arguments(queue.name, self.max_deliveries) | said
         elif kind == CLASSIC:
-            usual = {"x-dead-letter-exchange": DEAD, "x-max-priority": queue.max_priority or _HIGHEST}
-            said = usual | said
+            usual = {"x-dead-letter-exchange": DEAD, "x-dead-letter-routing-key": queue.name}
+            said = usual | {"x-max-priority": queue.max_priority or _HIGHEST} | said
         queue.queue_arguments = said
         exchange = queue.exchange
         if exchange and exchange.type == "direct" and exchange.name in {queue.name, ""}:
