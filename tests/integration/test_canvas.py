@@ -16,8 +16,8 @@ from celery.exceptions import ImproperlyConfigured
 from tests.kit.stage import Stage, stages
 
 WAIT = 15
-ALL = stages("redis-lane", "redis-prefork", "rabbitmq-prefork")
-SOME = stages("redis-threads", "redis-solo", "stock-prefork")
+ALL = stages("redis-lane")
+SOME = stages("redis-prefork", "redis-threads", "redis-solo", "rabbitmq-lane", "rabbitmq-prefork", "stock-prefork")
 
 Canvas = Callable[[SimpleNamespace], Any]
 

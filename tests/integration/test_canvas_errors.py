@@ -15,11 +15,11 @@ from tests.kit.canvas import ExpectedError
 from tests.kit.stage import Stage, stages
 
 WAIT = 15
-STAGES = stages("redis-lane", "redis-prefork", "rabbitmq-prefork")
-pytestmark = [
-    pytest.mark.parametrize("stage", STAGES, indirect=True),
-    pytest.mark.filterwarnings("ignore:task_allow_error_cb_on_chord_header"),
-]
+STAGES = stages("redis-lane")
+SOME = stages("redis-prefork", "rabbitmq-lane", "rabbitmq-prefork")
+pytestmark = pytest.mark.filterwarnings("ignore:task_allow_error_cb_on_chord_header")
+on_lane = pytest.mark.parametrize("stage", STAGES, indirect=True)
+everywhere = pytest.mark.parametrize("stage", STAGES + SOME, indirect=True)
 
 Canvas = Callable[[SimpleNamespace], Any]
 
@@ -51,6 +51,7 @@ FAILING: dict[str, Canvas] = {
 
 
 @pytest.mark.parametrize("case", FAILING)
+@on_lane
 def test_an_error_reaches_who_waits(stage: Stage, case: str) -> None:
     result = FAILING[case](stage.t).apply_async()
     with pytest.raises((ExpectedError, ChordError), match=r"ExpectedError|^\d|as planned") as caught:
@@ -58,6 +59,7 @@ def test_an_error_reaches_who_waits(stage: Stage, case: str) -> None:
     assert isinstance(caught.value, ExpectedError) or "ExpectedError" in str(caught.value)
 
 
+@everywhere
 def test_an_error_in_a_nested_chain_of_a_header_reaches_who_waits(stage: Stage) -> None:
     t = stage.t
     member = chain(t.fails.si(), group(t.same.si(2), t.same.si(3)), t.same.si(4))
@@ -93,6 +95,7 @@ CALLBACKS: dict[str, tuple[Callable[[SimpleNamespace, Any], Any], int]] = {
 
 
 @pytest.mark.parametrize("case", CALLBACKS)
+@on_lane
 def test_a_callback_is_called_as_often_as_celery_says(stage: Stage, case: str) -> None:
     key = uuid4().hex
     canvas, times = CALLBACKS[case]
@@ -136,6 +139,7 @@ ERRBACKS: dict[str, tuple[Callable[[SimpleNamespace, Any], Any], int]] = {
 
 
 @pytest.mark.parametrize("case", ERRBACKS)
+@on_lane
 def test_an_errback_is_called_as_often_as_celery_says(stage: Stage, case: str) -> None:
     key = uuid4().hex
     canvas, times = ERRBACKS[case]
@@ -147,6 +151,7 @@ def test_an_errback_is_called_as_often_as_celery_says(stage: Stage, case: str) -
 
 
 @pytest.mark.parametrize("style", ["old_errback", "new_errback"])
+@everywhere
 def test_an_errback_is_told_which_task_failed(stage: Stage, style: str) -> None:
     t = stage.t
     errback = getattr(t, style)
@@ -169,6 +174,7 @@ def test_an_errback_is_told_which_task_failed(stage: Stage, style: str) -> None:
     until(lambda: stage.noted(body_id) == [kind])
 
 
+@everywhere
 def test_an_errback_that_retries_is_run_to_its_end(stage: Stage) -> None:
     key = uuid4().hex
     with pytest.raises(ExpectedError):
@@ -176,6 +182,7 @@ def test_an_errback_that_retries_is_run_to_its_end(stage: Stage) -> None:
     until(lambda: stage.noted(key) == ["0", "1", "2"])
 
 
+@everywhere
 def test_an_errback_with_a_countdown_waits(stage: Stage) -> None:
     key = uuid4().hex
     errback = stage.t.noted.si("late", key=key).set(countdown=0.3)
@@ -184,6 +191,7 @@ def test_an_errback_with_a_countdown_waits(stage: Stage) -> None:
     until(lambda: stage.noted(key) == ["late"])
 
 
+@everywhere
 def test_the_rest_of_a_chain_is_not_run(stage: Stage) -> None:
     key = uuid4().hex
     result = (stage.t.fails.s() | stage.t.noted.si(1, key=key)).apply_async()
@@ -194,6 +202,7 @@ def test_the_rest_of_a_chain_is_not_run(stage: Stage) -> None:
     assert stage.noted(key) == []
 
 
+@on_lane
 def test_with_its_flag_the_header_has_the_errback_too(stage: Stage) -> None:
     key = uuid4().hex
     canvas = chord([stage.t.fails.s(), stage.t.fails.s()], stage.t.same.s(), app=stage.app)
@@ -207,6 +216,7 @@ def test_with_its_flag_the_header_has_the_errback_too(stage: Stage) -> None:
     until(lambda: len(stage.noted(key)) == 3)
 
 
+@everywhere
 def test_a_group_is_ready_though_a_member_failed(stage: Stage) -> None:
     result = group(stage.t.fails.s(), stage.t.same.s(1)).apply_async()
     with pytest.raises(ExpectedError):
