@@ -71,7 +71,7 @@ def test_prefetch_is_one_and_concurrency_flows_through(environ):
 
 @pytest.mark.proves("S000-38")
 def test_the_prefetch_multiplier_reaches_the_worker(environ):
-    environ(CELERY_WORKER_PREFETCH_MULTIPLIER="3")
+    environ(CELERY_WORKER_PREFETCH_MULTIPLIER="3", CELERY_BROKER_URL="memory://")  # a worker looks at its broker
     with denied_join_result():  # a worker forbids its process to wait for results; this one gives that back
         worker: Any = create_celery_app().WorkController(concurrency=2, pool="solo")
     assert worker.prefetch_multiplier == 3
