@@ -213,6 +213,10 @@ def test_some_are_replayed_at_a_rate_and_first_only_named(service):
     assert service.letters.figures().count == 0
 
 
+def _moved_on(service: Service, before: int, process: subprocess.Popen[bytes]) -> bool:
+    return service.depth() > before or process.poll() is not None
+
+
 def test_whoever_is_killed_in_the_middle_of_replaying_loses_and_doubles_nothing(service):
     number = 40
     ids = service.kill(*["fragile.fine"] * number)
@@ -229,7 +233,7 @@ def test_whoever_is_killed_in_the_middle_of_replaying_loses_and_doubles_nothing(
         env = {**os.environ, "PYTHONPATH": path, **service.env}
         replaying = subprocess.Popen([sys.executable, "-c", program], env=env)
         before = service.depth()
-        until(lambda now=before: service.depth() > now or replaying.poll() is not None)
+        until(partial(_moved_on, service, before, replaying))
         replaying.send_signal(signal.SIGKILL)
         replaying.wait()
     until(lambda: service.depth() + len(service.letters.list(limit=100).letters) == number)

@@ -29,7 +29,7 @@ def later(self: Any, retries: int, countdown: float) -> list[Any]:
 
 @app.task(name="fragile.refuses")
 def refuses() -> None:
-    raise Reject("not wanted", requeue=False)
+    raise Reject(requeue=False)
 
 
 @app.task(name="fragile.fine")

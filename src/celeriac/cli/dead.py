@@ -44,7 +44,7 @@ def _of_app(
 
 
 @dead.command("list")
-def show_list(  # noqa: PLR0913  options of a command
+def show_list(
     context: typer.Context,
     *,
     task: TaskName = None,
@@ -93,7 +93,7 @@ def show(context: typer.Context, letter_id: str, *, as_json: AsJson = False) -> 
 
 
 @dead.command()
-def replay(  # noqa: PLR0913  options of a command
+def replay(
     context: typer.Context,
     ids: Ids = None,
     *,
@@ -116,7 +116,7 @@ def replay(  # noqa: PLR0913  options of a command
 
 
 @dead.command()
-def drop(  # noqa: PLR0913  options of a command
+def drop(
     context: typer.Context,
     ids: Ids = None,
     *,
@@ -145,9 +145,7 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _chosen(
-    task: str | None, queue: str | None, reason: DeadReason | None, since: datetime | None
-) -> DeadLetterFilter:
+def _chosen(task: str | None, queue: str | None, reason: DeadReason | None, since: datetime | None) -> DeadLetterFilter:
     return DeadLetterFilter(task=task, queue=queue, reason=reason, since=_utc(since))
 
 

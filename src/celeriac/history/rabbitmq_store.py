@@ -67,13 +67,12 @@ class RabbitStore:
 
     def count(self) -> int:
         """How many there are, without those that somebody is looking at."""
-        with self._app.connection_for_write() as connection, connection.channel() as channel:
+        with self._app.connection_for_write() as connection:
+            channel: Any = connection.channel()
             declare_dead_letters(channel)
             return int(channel.queue_declare(DEAD, passive=True).message_count)
 
-    def page(
-        self, limit: int, fits: Callable[[DeadLetter], bool], after: str | None
-    ) -> DeadLetterPage:
+    def page(self, limit: int, fits: Callable[[DeadLetter], bool], after: str | None) -> DeadLetterPage:
         """See :meth:`celeriac.history.store.DeadLetterStore.page`.
 
         All are looked at for each page, as the queue promises no order to messages that were put back.
@@ -158,7 +157,8 @@ class _Walk:
         wire: dict[str, Any] = raw.properties.get("application_headers") or {}
         headers = plain_headers(wire)
         body = raw.body.encode() if isinstance(raw.body, str) else bytes(raw.body)
-        last: dict[str, Any] = next(iter(cast("list[Any]", wire.get("x-death") or [])), {})
+        deaths = cast("list[dict[str, Any]]", wire.get("x-death") or [])
+        last: dict[str, Any] = deaths[0] if deaths else {}
         # Who came back from here and was buried once more has a newer entry of the server's, or none at all.
         ours: dict[str, Any] = wire.get(BURIED) or {}
         said = self._by_server(last) if last and last.get("queue") != DEAD else ours

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kombu import Exchange
-from kombu.transport.native_delayed_delivery import _delay_prefix_re
 
 from celeriac.transport.publishing.amqp import PublishingAMQP
 from celeriac.transport.rabbitmq.budget import within
 from celeriac.transport.rabbitmq.names import DELAYS
 from celeriac.transport.rabbitmq.queues import QUORUM, SafeQueues
-from celeriac.transport.rabbitmq.topology import bind_delays, declare_delays
+from celeriac.transport.rabbitmq.topology import bind_delays, declare_delays, key_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,7 @@ __all__ = ["RabbitAMQP"]
 class RabbitAMQP(PublishingAMQP):
     """Queues that keep what they take, and a bound for every publish of a task."""
 
-    def queues_cls(self, *said: Any, **options: Any) -> SafeQueues:
+    def queues_cls(self, *said: Any, **options: Any) -> SafeQueues:  # type: ignore[override]  # a class, to Celery
         """The table of queues, as Celery makes it."""
         conf: Any = self.app.conf
         usual = conf.task_default_queue_type or QUORUM
@@ -43,7 +42,7 @@ class RabbitAMQP(PublishingAMQP):
 
     def _prepare_delay(self, producer: Any, routing_key: str) -> None:
         """See to it that a delayed message finds its way, though no worker may ever have run here."""
-        key = _delay_prefix_re.sub("", routing_key, count=1)
+        key = key_behind(routing_key)
         queues = [queue for queue in self.queues.values() if queue.routing_key == key]
         connection = producer.connection
         done = ("celeriac-delays", key)

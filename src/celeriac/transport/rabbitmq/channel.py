@@ -1,5 +1,8 @@
 """kombu's channel on RabbitMQ: confirmed and routed on the way out, checked and counted on the way in."""
 
+# py-amqp is typed for those who call it, not for those who build upon it.
+# pyright: basic, reportGeneralTypeIssues=false
+
 from __future__ import annotations
 
 import logging
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from amqp.exceptions import PreconditionFailed, RecoverableConnectionError
 from kombu.exceptions import OperationalError
 from kombu.transport import pyamqp
+from typing_extensions import override
 
 from celeriac.exceptions import QueueMismatch, UnroutableMessage
 from celeriac.transport.rabbitmq.budget import remaining
@@ -25,15 +29,18 @@ __all__ = ["SafeChannel"]
 
 logger = logging.getLogger(__name__)
 
+_Channel: Any = pyamqp.Channel  # typed more narrowly than what it is called with
 _STRICT_PRIORITIES: Final = (4, 3)
 """The first version whose quorum queues have more than two priorities."""
+_QUEUE: Final = "queue"
+_EXCHANGE: Final = "exchange"
 _LEVELS: Final = 9
 _TUNABLE: Final = frozenset({"x-delivery-limit", "x-max-priority", "x-consumer-timeout"})
 """Arguments whose value in a queue that exists already is as good as ours, as the rest of it is."""
 _INEQUIVALENT: Final = re.compile(r"inequivalent arg '([\w-]+)' for (\w+) '(.*)' in vhost")
 
 
-class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
+class SafeChannel(_Channel):  # type: ignore[misc]
     """Publishes nothing without knowing what became of it, and takes no task that could harm its worker."""
 
     connection: Any
@@ -43,11 +50,12 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
         self._awaited: dict[int, bool | Exception | None] = {}
         self._returned: dict[int, Exception] = {}
         self._taken: dict[int, tuple[Intake, Any]] = {}
+        self._confirm_selected = False
         super().__init__(*args, **kwargs)
 
     # -- publishing
 
-    def basic_publish_confirm(  # noqa: PLR0913  amqp's
+    def basic_publish_confirm(  # noqa: PLR0917  amqp's
         self,
         msg: Message,
         exchange: str = "",
@@ -93,7 +101,8 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
         self._sequence += 1
         return self._basic_publish(msg, exchange, routing_key, **options)
 
-    def confirm_select(self, nowait: bool = False) -> Any:  # noqa: FBT001, FBT002  amqp's
+    @override
+    def confirm_select(self, nowait: bool = False) -> Any:
         self._sequence = 0  # the server counts from here, too
         return super().confirm_select(nowait=nowait)
 
@@ -122,6 +131,7 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
         # Not sent again: it may have arrived, and would run twice.
         raise OperationalError(problem)
 
+    @override
     def wait(self, method: Any, callback: Any = None, timeout: float | None = None, **kwargs: Any) -> Any:
         left = remaining()
         if left is None:
@@ -132,14 +142,14 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
             self._give_up("it did not answer in time")
 
     def _on_basic_ack(self, delivery_tag: int, multiple: bool) -> None:  # noqa: FBT001  amqp's
-        self._conclude(delivery_tag, True, multiple=multiple)
+        self._conclude(delivery_tag, multiple=multiple, outcome=True)
         super()._on_basic_ack(delivery_tag, multiple)
 
     def _on_basic_nack(self, delivery_tag: int, multiple: bool) -> None:  # noqa: FBT001  amqp's
-        self._conclude(delivery_tag, False, multiple=multiple)
+        self._conclude(delivery_tag, multiple=multiple, outcome=False)
         super()._on_basic_nack(delivery_tag, multiple)
 
-    def _conclude(self, tag: int, outcome: bool, *, multiple: bool) -> None:  # noqa: FBT001
+    def _conclude(self, tag: int, *, multiple: bool, outcome: bool) -> None:
         for number, known in self._awaited.items():
             if known is None and (number <= tag if multiple else number == tag):
                 self._awaited[number] = self._returned.pop(number, outcome)
@@ -156,7 +166,7 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
 
     # -- consuming
 
-    def basic_consume(
+    def basic_consume(  # noqa: PLR0917  amqp's
         self,
         queue: str = "",
         consumer_tag: str = "",
@@ -181,17 +191,20 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
         """Remember a message that was handed on, until it is settled: it may turn out that nobody wants it."""
         self._taken[message.delivery_tag] = (intake, message)
 
-    def basic_ack(self, delivery_tag: int, multiple: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002  amqp's
+    @override
+    def basic_ack(self, delivery_tag: int, multiple: bool = False, **kwargs: Any) -> Any:
         self._taken.pop(delivery_tag, None)
         return super().basic_ack(delivery_tag, multiple, **kwargs)
 
-    def basic_reject(self, delivery_tag: int, requeue: bool, **kwargs: Any) -> Any:  # noqa: FBT001  amqp's
+    @override
+    def basic_reject(self, delivery_tag: int, requeue: bool, **kwargs: Any) -> Any:
         intake, message = self._taken.pop(delivery_tag, (None, None))
         if intake is None or requeue:
             return super().basic_reject(delivery_tag, requeue, **kwargs)
         intake.unwanted(message)
         return None
 
+    @override
     def collect(self) -> None:
         self._taken.clear()
         super().collect()
@@ -214,7 +227,7 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
             if found and found[1] in _TUNABLE:
                 logger.warning("queue %r is used as it is: %s", queue, error.reply_text)
                 return super().queue_declare(queue, passive=True)
-            raise _mismatch("queue", queue, error) from error
+            raise _mismatch(_QUEUE, queue, error) from error
 
     def exchange_declare(self, exchange: str, *args: Any, **kwargs: Any) -> Any:
         """Declare an exchange.
@@ -225,7 +238,7 @@ class SafeChannel(pyamqp.Channel):  # type: ignore[misc]  # untyped
         try:
             return super().exchange_declare(exchange, *args, **kwargs)
         except PreconditionFailed as error:
-            raise _mismatch("exchange", exchange, error) from error
+            raise _mismatch(_EXCHANGE, exchange, error) from error
 
 
 def _mismatch(kind: str, name: str, error: PreconditionFailed) -> QueueMismatch:

@@ -45,6 +45,7 @@ class Intake:
         self._rules = rules
 
     def __call__(self, message: Any) -> None:
+        """Look at a message, and hand it on if it can be run now."""
         properties: dict[str, Any] = message.properties
         wire: dict[str, Any] = properties.get("application_headers") or {}
         # Missing in the first delivery by RabbitMQ 4; what is no count at all came from a client.
@@ -93,7 +94,8 @@ class Intake:
 
     def unwanted(self, message: Any) -> None:
         """A task, or Celery, does not want a message, now or ever: a dead letter."""
-        task = str((message.headers or {}).get("task") or "")
+        headers: dict[str, Any] = message.headers or {}
+        task = str(headers.get("task") or "")
         unknown = bool(task) and self._rules is not None and not self._rules.knows(task)
         reason, detail = (
             ("unknown-task", f"no task is named {task!r} here") if unknown else ("rejected", "the worker rejected it")

@@ -10,11 +10,11 @@ import os
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from amqp import Connection
+    from celeriac.transport.rabbitmq.transport import SafeConnection
 
 __all__ = ["keep_alive"]
 
@@ -24,10 +24,10 @@ class _Pulse:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connections: WeakSet[Connection] = WeakSet()
+        self._connections: WeakSet[SafeConnection] = WeakSet()
         self._thread: threading.Thread | None = None
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: SafeConnection) -> None:
         with self._lock:
             self._connections.add(connection)
             if self._thread is None:
@@ -50,7 +50,7 @@ class _Pulse:
 _pulse = _Pulse()
 
 
-def keep_alive(connection: Any) -> None:
+def keep_alive(connection: SafeConnection) -> None:
     """Send heartbeats for a connection as long as it is open, whatever its own thread does."""
     _pulse.add(connection)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSIC", "QUORUM", "SafeQueues", "is_lasting", "queue_arguments", "type_of"]
 
+_Queues: Any = Queues  # untyped
 CLASSIC: Final = "classic"
 QUORUM: Final = "quorum"
 _HIGHEST: Final = 9
@@ -43,7 +44,7 @@ def type_of(queue: Queue) -> str:
     return str((queue.queue_arguments or {}).get("x-queue-type") or CLASSIC)
 
 
-def is_lasting(queue: Queue) -> bool:
+def is_lasting(queue: Any) -> bool:
     """Whether a queue outlives connections and the server's restarts, and so may hold what must not be lost."""
     return bool(
         queue.durable
@@ -54,7 +55,7 @@ def is_lasting(queue: Queue) -> bool:
     )
 
 
-class SafeQueues(Queues):  # type: ignore[misc]  # untyped
+class SafeQueues(_Queues):  # type: ignore[misc] # pyright: ignore[reportUntypedBaseClass]
     """Celery's table of queues, which completes every queue that is put into it, whoever does.
 
     Args:
@@ -77,7 +78,7 @@ class SafeQueues(Queues):  # type: ignore[misc]  # untyped
         if args.get("x-queue-type") == CLASSIC:
             args.setdefault("x-max-priority", self.max_priority)
 
-    def _complete(self, queue: Queue) -> None:
+    def _complete(self, queue: Any) -> None:
         said: dict[str, Any] = dict(queue.queue_arguments or {})
         # Who asks for priorities asks for a classic queue: before RabbitMQ 4.3 no other has as many.
         asks = "x-max-priority" in said or queue.max_priority is not None

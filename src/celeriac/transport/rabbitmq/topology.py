@@ -24,6 +24,7 @@ __all__ = [
     "declare_dead_letters",
     "declare_delays",
     "delayed_key",
+    "key_behind",
     "parking_key",
 ]
 
@@ -75,6 +76,11 @@ def bind_parking(channel: Any, queue: str) -> None:
 def parking_key(queue: str) -> str:
     """The routing key that leads out of the delaying queues to this queue alone: one word, without a dot."""
     return f"celeriac-{quote(queue, safe='').replace('.', '%2E')}"
+
+
+def key_behind(delayed: str) -> str:
+    """The routing key of a delayed message without its delay."""
+    return delayed.split(".", MAX_NUMBER_OF_BITS_TO_USE)[-1]
 
 
 def delayed_key(seconds: float, key: str) -> str:

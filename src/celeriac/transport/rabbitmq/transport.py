@@ -1,15 +1,19 @@
 """kombu's transport on RabbitMQ: connections that stay alive while a task runs, and are given up when they are dead."""
 
+# py-amqp is typed for those who call it, not for those who build upon it.
+# pyright: basic, reportGeneralTypeIssues=false
+
 from __future__ import annotations
 
 import select
 import threading
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from amqp.transport import SSLTransport
 from kombu.exceptions import OperationalError
 from kombu.transport import pyamqp
 from kombu.utils.text import version_string_as_tuple
+from typing_extensions import override
 
 from celeriac.transport.rabbitmq.budget import remaining
 from celeriac.transport.rabbitmq.channel import SafeChannel
@@ -19,11 +23,13 @@ from celeriac.transport.rabbitmq.topology import bind_parking, declare_dead_lett
 
 __all__ = ["CONFIRM_TIMEOUT", "SafeConnection", "SafeSSLTransport", "SafeTransport"]
 
+_Connection: Any = pyamqp.Connection  # typed more narrowly than what they are called with
+_Transport: Any = pyamqp.Transport
 CONFIRM_TIMEOUT: Final = 5.0
 """Seconds to wait for a confirm where nobody says how long a publish may take."""
 
 
-class SafeConnection(pyamqp.Connection):  # type: ignore[misc]  # untyped
+class SafeConnection(_Connection):  # type: ignore[misc]
     """One connection to the server.
 
     Args:
@@ -47,6 +53,7 @@ class SafeConnection(pyamqp.Connection):  # type: ignore[misc]  # untyped
         told = self.server_properties.get("version")
         return tuple(version_string_as_tuple(str(told))[:3]) if told else (0,)
 
+    @override
     def connect(self, callback: Any = None) -> Any:
         connected = super().connect(callback)
         if isinstance(self._transport, SSLTransport):
@@ -89,12 +96,13 @@ class SafeConnection(pyamqp.Connection):  # type: ignore[misc]  # untyped
             bind_parking(channel, queue)
         return self._courier
 
+    @override
     def collect(self) -> None:
         self._courier = None
         super().collect()
 
 
-class SafeTransport(pyamqp.Transport):  # type: ignore[misc]  # untyped
+class SafeTransport(_Transport):  # type: ignore[misc]
     """For ``amqp://``."""
 
     Connection = SafeConnection
@@ -105,7 +113,7 @@ class SafeTransport(pyamqp.Transport):  # type: ignore[misc]  # untyped
         Raises:
             kombu.exceptions.OperationalError: nothing is left.
         """
-        left, client = remaining(), cast("Any", self.client)
+        left, client = remaining(), self.client
         if left is None:
             return super().establish_connection()
         if not left:
@@ -133,5 +141,5 @@ class SafeSSLTransport(SafeTransport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        client = cast("Any", self.client)
+        client = self.client
         client.ssl = client.ssl or True
