@@ -187,9 +187,7 @@ def test_messages_behind_a_long_task_go_to_another_child(call: Callable[..., Any
 
 
 @pytest.mark.proves("S004-16")
-def test_inspection_shows_all_children_as_one_worker(
-    call: Callable[..., Any], app: Any, worker: WorkerProcess
-) -> None:
+def test_inspection_shows_all_children_as_one_worker(call: Callable[..., Any], app: Any, worker: WorkerProcess) -> None:
     inspect = app.control.inspect(destination=[worker.node], timeout=5)
     results = [call("nap", 3.0), call("beside", 3.0)]
     parked = call("quick", countdown=60)

@@ -67,7 +67,7 @@ def hopeless() -> None:
 
 @app.task(name="greedy")
 def greedy(kind: str) -> None:
-    raise {"memory": MemoryError, "exit": SystemExit, "depth": RecursionError, "typed": KeyboardInterrupt}[kind]()
+    raise {"memory": MemoryError, "exit": SystemExit, "depth": RecursionError, "typed": KeyboardInterrupt}[kind]
 
 
 @app.task(name="limited", soft_time_limit=0.5)

@@ -7,7 +7,7 @@ import os
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from celery.worker import control, state
 
@@ -22,6 +22,7 @@ __all__ = ["Attendant"]
 
 logger = logging.getLogger(__name__)
 
+_scheduled: Any = cast("Any", control)._iter_schedule_requests  # noqa: SLF001  what ``inspect scheduled`` is made of
 _LIMITS: Final = ("soft_time_limit", "time_limit", "rate_limit")
 
 
@@ -50,7 +51,7 @@ class Attendant:
             "cancel_queue": self._cancel_queue,
             "settle": self._settle,
             "cancel": lambda said: self._runner.crew.cancel(*said),
-            "scheduled": lambda _: list(control._iter_schedule_requests(self._runner.desk.timer)),  # noqa: SLF001
+            "scheduled": lambda _: list(_scheduled(self._runner.desk.timer)),
         }
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="celeriac-attendant", daemon=True)
@@ -108,7 +109,7 @@ class Attendant:
                 if name in tasks:
                     setattr(tasks[name], limit, value)
         if "tasks" in said or "events" in said:
-            self._consuming.duty.order(lambda: self._runner.reconfigure(said.get("events")))
+            self._consuming.duty.order(lambda: self._runner.reconfigure(events=said.get("events")))
 
     def _add_queue(self, queue: Any) -> None:
         self._consuming.duty.order(lambda: self._consuming.add_queue(queue))

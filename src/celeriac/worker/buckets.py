@@ -52,7 +52,7 @@ class Buckets:
         return task in self._cells
 
 
-class SharedBucket(TokenBucket):  # type: ignore[misc]
+class SharedBucket(TokenBucket):
     """Celery's bucket of one token, refilled for all children together."""
 
     def __init__(self, fill_rate: float, buckets: Buckets, task: str) -> None:
@@ -60,12 +60,13 @@ class SharedBucket(TokenBucket):  # type: ignore[misc]
         self._buckets = buckets
         self._task = task
         self._wait = 0.0
+        self._interval = 1 / fill_rate
 
     def can_consume(self, tokens: int = 1) -> bool:
         """Take the token if there is one."""
         if not self._buckets.knows(self._task):
             return bool(super().can_consume(tokens))
-        self._wait = self._buckets.take(self._task, tokens / self.fill_rate)
+        self._wait = self._buckets.take(self._task, tokens * self._interval)
         return not self._wait
 
     def expected_time(self, tokens: int = 1) -> float:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from billiard.process import current_process
+from celery import _state as celery_state
 from celery import platforms, signals
-from celery._state import _set_task_join_will_block, set_default_app
 from celery.app import trace
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker import state
@@ -84,7 +84,7 @@ class Child:
             self.hostname,
             pool,
             self.buckets,
-            lambda settle, *args, **kwargs: settle(*args, **kwargs),
+            _at_once,
             disable_rate_limits=options.disable_rate_limits,
         )
         desk.build_tracers()
@@ -105,10 +105,13 @@ class Child:
 
     def _settle_in(self, index: int, slot: Slot) -> None:
         """Become a worker process, as Celery's prefork pool has it."""
-        current_process().index = index
-        _set_task_join_will_block(True)  # noqa: FBT003  Celery's signature
-        platforms.signals.reset(*_RESET)
-        platforms.signals.ignore(*_IGNORED)
+        process: Any = current_process()
+        process.index = index
+        own: Any = celery_state
+        own._set_task_join_will_block(True)  # noqa: FBT003, SLF001  Celery's own way
+        handlers: Any = platforms.signals
+        handlers.reset(*_RESET)
+        handlers.ignore(*_IGNORED)
         signal.signal(signal.SIGTERM, _on_term(slot))
         signal.signal(signal.SIGUSR1, _on_soft_limit(slot))
         platforms.set_mp_process_title("celeryd", hostname=self.hostname)
@@ -126,12 +129,16 @@ class Child:
                 hostname=self.hostname,
             )
         app.set_current()
-        set_default_app(app)
+        own.set_default_app(app)
         app.finalize()
         trace.setup_worker_optimizations(app, self.hostname)
         state.reset_state()
         state.should_stop = state.should_terminate = None
         signals.worker_process_init.send(sender=self.hostname)
+
+
+def _at_once(settle: Any, *args: Any, **kwargs: Any) -> None:
+    settle(*args, **kwargs)
 
 
 def _on_term(slot: Slot) -> Any:
@@ -147,6 +154,8 @@ def _on_term(slot: Slot) -> Any:
 def _on_soft_limit(slot: Slot) -> Any:
     def raise_it(*_: object) -> None:
         """A signal that comes late finds another task or none, and leaves it alone."""
+        if slot.condemned:  # revoked with this signal, and the parent has made sure of the task
+            raise SoftTimeLimitExceeded
         if (limit := slot.soft_limit_struck()) is not None:
             raise SoftTimeLimitExceeded(limit)
 

@@ -9,7 +9,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from billiard.einfo import ExceptionInfo
 from celery.exceptions import WorkerLostError
 from celery.worker.request import Request
 from redis.exceptions import RedisError
@@ -19,7 +18,7 @@ from celeriac.transport.connector import connector
 from celeriac.transport.envelope import read
 from celeriac.transport.link import Link
 from celeriac.transport.redis.broker import LEASE, RedisBroker
-from celeriac.worker.records import from_raw, restored
+from celeriac.worker.records import einfo_of, from_raw, restored
 
 if TYPE_CHECKING:
     from celeriac.transport.redis.broker import Parked
@@ -197,10 +196,6 @@ class Clerk:
             request._announce_cancelled(True)  # noqa: FBT003, SLF001  shown as to be retried, as Celery does
 
 
-def _lost(end: End) -> ExceptionInfo:
+def _lost(end: End) -> Any:
     said = f"signal {-end.status} ({signal.Signals(-end.status).name})" if end.status < 0 else f"exitcode {end.status}"
-    try:
-        msg = f"Worker exited prematurely: {said}."
-        raise WorkerLostError(msg)
-    except WorkerLostError:
-        return ExceptionInfo()
+    return einfo_of(WorkerLostError(f"Worker exited prematurely: {said}."))

@@ -51,7 +51,8 @@ class Consuming:
 
     def run(self) -> None:
         """Consume, and leave nothing claimed behind."""
-        errors = (*self.runner.desk.connection_errors, *self.runner.desk.channel_errors, OperationalError)
+        desk = self.runner.desk
+        errors: Any = (*desk.connection_errors, *desk.channel_errors, OperationalError)
         pause = _FIRST_PAUSE
         while not self.duty.done:
             try:
@@ -71,6 +72,8 @@ class Consuming:
         self.runner.slot.leaving()
         self.on_leaving()
         self.runner.crew.join()
+        if self.loop is not None:
+            ignore_errors(self._connection, self.loop.finish)
         self._disconnect()
 
     def give_back(self) -> None:

@@ -50,7 +50,12 @@ class Crew:
         return len(self._places)
 
     def start(
-        self, request: Any, run: Callable[[], Any], callback: Callable[[Any], None], soft: float | None, hard: float | None
+        self,
+        request: Any,
+        run: Callable[[], Any],
+        callback: Callable[[Any], None],
+        soft: float | None,
+        hard: float | None,
     ) -> None:
         """Begin a request of Celery's; ``run`` is its tracer, ``callback`` hears of its outcome."""
         with self._lock:

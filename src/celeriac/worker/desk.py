@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 from celery.app.trace import build_tracer
 from celery.exceptions import TaskRevokedError
@@ -41,7 +42,7 @@ class _Unlimited:
         return n
 
 
-class Desk(Consumer):  # type: ignore[misc]
+class Desk(Consumer):
     """What Celery's strategies and requests take for the worker's consumer.
 
     Messages that need more than to be run go through Celery's own code, which is written against its consumer. Its
@@ -75,7 +76,7 @@ class Desk(Consumer):  # type: ignore[misc]
         self.conninfo = app.connection_for_read()
         self.connection_errors = self.conninfo.connection_errors
         self.channel_errors = self.conninfo.channel_errors
-        self.timer = Timer()
+        self.timer: Any = Timer()
         self.qos = _Unlimited()
         self.strategies: dict[str, Any] = {}
         self.event_dispatcher: Any = None
@@ -87,7 +88,7 @@ class Desk(Consumer):  # type: ignore[misc]
         self._maximum_prefetch_restored = True
         self._buckets = buckets
         self._settle = settle
-        self.task_buckets = defaultdict(lambda: None)
+        self.task_buckets: Any = defaultdict(lambda: None)
         self.reset_rate_limits()
 
     def bucket_for_task(self, type: Any) -> Any:  # noqa: A002  Celery's name
@@ -124,7 +125,7 @@ class Desk(Consumer):  # type: ignore[misc]
     def waiting(self) -> int:
         """Requests that wait for their rate limit or their time."""
         limited = sum(len(bucket.contents) for bucket in self.task_buckets.values() if bucket)
-        return limited + len(state.scheduled_requests)
+        return limited + len(cast("Any", state).scheduled_requests)
 
     def tick(self) -> float | None:
         """Run what is due; returns seconds until the next is, or ``None``."""
@@ -137,7 +138,5 @@ class Desk(Consumer):  # type: ignore[misc]
         return None
 
     def _run_request(self, request: Any) -> None:
-        try:
+        with suppress(TaskRevokedError):
             request.execute_using_pool(self.pool)
-        except TaskRevokedError:
-            pass

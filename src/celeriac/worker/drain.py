@@ -82,6 +82,9 @@ class Drain:
             back += 1
         return back
 
+    def finish(self) -> None:
+        """Nothing is held back here: each message is settled when its task is done."""
+
     def _beat(self) -> None:
         if not self._heartbeat or time.monotonic() - self._beaten < self._heartbeat / 2:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class Duty:
         self.orders: list[Any] = []
         """What the parent wants done by the main thread, between tasks."""
         self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)  # noqa: FBT003  its only way to be called
-        os.set_blocking(self._read, False)  # noqa: FBT003
+        os.set_blocking(self._write, False)
+        os.set_blocking(self._read, False)
 
     def fileno(self) -> int:
         """Readable when the main thread should look up."""
@@ -41,17 +42,13 @@ class Duty:
 
     def wake(self) -> None:
         """Let the main thread look up, from any thread."""
-        try:
+        with suppress(BlockingIOError):
             os.write(self._write, b".")
-        except BlockingIOError:
-            pass
 
     def drain(self) -> None:
         """Forget that it was woken."""
-        try:
+        with suppress(BlockingIOError):
             os.read(self._read, 4096)
-        except BlockingIOError:
-            pass
 
     def stop(self) -> None:
         """Begin nothing more, from any thread."""

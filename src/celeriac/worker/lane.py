@@ -27,6 +27,7 @@ WORTH_A_TRIP: Final = 400e-6
 HELD: Final = 0.004
 """Seconds that an acknowledgement may wait for others."""
 _STANDBY: Final = 0.002
+_TO_FINISH: Final = 5.0
 _PAUSE: Final = 1.0
 """Seconds without messages after which the loop looks around."""
 
@@ -93,6 +94,13 @@ class Lane:
             self.channel.give_back(back)
             self.runner.slot.load(0, 0)
         return len(back)
+
+    def finish(self) -> None:
+        """Settle all that is done, results first; what cannot be stored in time will be run again."""
+        deadline = time.monotonic() + _TO_FINISH
+        while self._intake.pending and time.monotonic() < deadline:
+            self.channel.flush()
+            time.sleep(_STANDBY if self._intake.pending else 0)
 
     def _run_batch(self) -> None:
         runner, waiting, intake = self.runner, self.waiting, self._intake

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing.connection import Connection
-from signal import SIGKILL
+from signal import SIGKILL, SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from celeriac.worker.nursery import Nursery
     from celeriac.worker.slots import Slot
 
-__all__ = ["End", "Member", "Why"]
+__all__ = ["GRACE", "End", "Member", "Why"]
 
+GRACE: Final = 0.3
+"""Seconds that a child gets to settle, or to heed a signal, before it is killed."""
+_HEEDED: Final = 1.0
+"""Seconds in which a signal to a task has reached it."""
 _WINDOW: Final = 2
 """Requests to one child that may be unanswered: what it does not read must not block its parent."""
 
@@ -151,6 +155,36 @@ class Member:
             self.signal(signum)
         self.kill_at = self.kill_at or time.monotonic() + patience
         self.kill_if_due()
+
+    def end_task(self, task_id: str, signum: int) -> bool:
+        """End the child if its main thread runs that very task; whether it does.
+
+        A signal that ends no process, such as SIGUSR1, is passed on to the task alone.
+        """
+        slot = self.slot
+        if not self._runs(task_id):
+            return False
+        slot.hold = True
+        if not self._runs(task_id):  # it ended meanwhile
+            slot.hold = False
+            return False
+        if signum in {SIGUSR1, SIGUSR2}:
+            slot.condemned = True
+            self.signal(signum)
+            self.released_at = time.monotonic() + _HEEDED
+            return True
+        if not slot.owner:
+            self.ask("settle", task_id)
+        self.end(Why("revoked", task_id, signum=signum), signum, GRACE)
+        return True
+
+    def release_if_due(self) -> None:
+        """Let a child go on that was held for a signal to its task."""
+        if self.released_at and time.monotonic() > self.released_at:
+            self.released_at, self.slot.hold, self.slot.condemned = 0.0, False, False
+
+    def _runs(self, task_id: str) -> bool:
+        return self.slot.busy and not self.slot.gated and self.slot.task[0] == task_id
 
     def kill_if_due(self) -> None:
         """Kill the child if its time has come."""

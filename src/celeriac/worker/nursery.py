@@ -101,7 +101,8 @@ class Nursery:
         whole = len(self._news) // _NEWS.size * _NEWS.size
         read, self._news = self._news[:whole], self._news[whole:]
         return [
-            Birth(slot, number) if kind == _BORN else Death(slot, number) for kind, slot, number in _NEWS.iter_unpack(read)
+            Birth(slot, number) if kind == _BORN else Death(slot, number)
+            for kind, slot, number in _NEWS.iter_unpack(read)
         ]
 
     def close(self, timeout: float = 5.0) -> None:
@@ -119,10 +120,10 @@ def _serve(orders: socket.socket, parents: socket.socket, child: Callable[[int, 
     for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)  # noqa: FBT003  its only way to be called
-    os.set_blocking(wake_read, False)  # noqa: FBT003
+    os.set_blocking(wake_write, False)
+    os.set_blocking(wake_read, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _woken)
     gc.collect()
     gc.freeze()  # else the collector of every child would touch, and so copy, all of its parent's memory
     context: Any = ForkContext()
@@ -134,7 +135,8 @@ def _serve(orders: socket.socket, parents: socket.socket, child: Callable[[int, 
                 del children[slot]
                 process.join()
                 orders.sendall(_NEWS.pack(_DIED, slot, process.exitcode))
-        readable, _, _ = select.select([orders, wake_read], [], [])
+        watched: list[Any] = [orders, wake_read]
+        readable, _, _ = select.select(watched, [], [])
         if wake_read in readable:
             with suppress(BlockingIOError):
                 os.read(wake_read, 4096)
@@ -157,8 +159,16 @@ def _serve(orders: socket.socket, parents: socket.socket, child: Callable[[int, 
             orders.sendall(_NEWS.pack(_BORN, slot, process.pid))
 
 
+def _woken(signum: int, frame: Any) -> None:
+    """The wakeup descriptor has been written to; that is all."""
+
+
 def _live(
-    orders: socket.socket, wake: tuple[int, int], child: Callable[[int, socket.socket], int], slot: int, pipe: socket.socket
+    orders: socket.socket,
+    wake: tuple[int, int],
+    child: Callable[[int, socket.socket], int],
+    slot: int,
+    pipe: socket.socket,
 ) -> None:
     die_with_parent()
     signal.set_wakeup_fd(-1)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from celery import signals
 from celery.concurrency.base import BasePool
 from celery.worker import state
 
@@ -18,9 +15,6 @@ from celeriac.worker.slots import SlotTable
 from celeriac.worker.steps import LaneTasks
 from celeriac.worker.supervisor import Supervisor
 
-if TYPE_CHECKING:
-    from celeriac.worker.supervisor import Member
-
 __all__ = ["LanePool"]
 
 logger = logging.getLogger(__name__)
@@ -30,7 +24,7 @@ _SPARE: Final = 4
 _FEWEST_SLOTS: Final = 64
 
 
-class LanePool(BasePool):  # type: ignore[misc]
+class LanePool(BasePool):
     """N processes, each a consumer of its own that runs tasks in place, under one supervisor.
 
     Prefork's main process takes every message and hands it to a child through a pipe, which costs more than all else
@@ -57,7 +51,7 @@ class LanePool(BasePool):  # type: ignore[misc]
     def on_start(self) -> None:
         """Fork the children."""
         app, options, conf = self.app, self.options, self.app.conf
-        _, hostname = options.get("initargs") or (None, None)
+        hostname = str((options.get("initargs") or (None, ""))[1])
         app.finalize()
         table = SlotTable(max(_FEWEST_SLOTS, self._target * _SPARE))
         told = ChildOptions(
@@ -149,7 +143,8 @@ class LanePool(BasePool):  # type: ignore[misc]
         self.supervisor.end_pid(pid, signal)
 
     def _get_info(self) -> dict[str, Any]:
-        info = super()._get_info()
+        base: Any = super()
+        info: dict[str, Any] = base._get_info()  # noqa: SLF001  Celery's way to add to it
         members = [] if self._supervisor is None else self._supervisor.members()
         options = self.options
         info.update(

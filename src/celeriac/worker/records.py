@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from billiard.einfo import ExceptionInfo
 from kombu.message import Message
 
-__all__ = ["described", "from_raw", "restored"]
+__all__ = ["described", "einfo_of", "from_raw", "restored"]
+
+
+def einfo_of(error: BaseException) -> Any:
+    """An error as Celery's requests take it, with a traceback though nobody raised it."""
+    try:
+        raise error  # noqa: TRY301  so that it has a traceback
+    except BaseException:  # noqa: BLE001  it is what was asked for
+        return ExceptionInfo()
 
 
 def described(message: Any) -> bytes:
@@ -32,7 +41,7 @@ def from_raw(envelope: Any, token: str, queue: str = "") -> Any:
     """The message of an envelope, without a channel."""
     properties = envelope.properties
     delivery: dict[str, Any] = {"exchange": "", "routing_key": queue, **properties.get("delivery_info", {})}
-    message = Message(
+    message: Any = Message(
         body=envelope.body,
         delivery_tag=token,
         content_type=envelope.content_type,
@@ -50,7 +59,7 @@ def restored(record: bytes) -> Any:
     if not record:
         return None
     said: dict[str, Any] = json.loads(record)
-    message = Message(
+    message: Any = Message(
         body=json.dumps(said["payload"]),
         delivery_tag=said["tag"],
         content_type="application/json",

@@ -22,9 +22,20 @@ __all__ = ["Remote"]
 
 logger = logging.getLogger(__name__)
 
-_LOOKING: Final = frozenset({"active", "reserved", "query_task", "revoke", "terminate", "revoke_by_stamped_headers", "stats"})
+_LOOKING: Final = frozenset(
+    {"active", "reserved", "query_task", "revoke", "terminate", "revoke_by_stamped_headers", "stats"}
+)
 _CHANGING: Final = frozenset(
-    {"revoke", "terminate", "revoke_by_stamped_headers", "rate_limit", "time_limit", "enable_events", "disable_events", "hello"}
+    {
+        "revoke",
+        "terminate",
+        "revoke_by_stamped_headers",
+        "rate_limit",
+        "time_limit",
+        "enable_events",
+        "disable_events",
+        "hello",
+    }
 )
 _AT_ONCE: Final = 500
 """Task ids in one message to a child."""
@@ -64,7 +75,7 @@ class Remote:
         """What a new child is told of all that was changed since the pool started."""
         revoked = list(state.revoked)
         parts = [revoked[at : at + _AT_ONCE] for at in range(0, len(revoked), _AT_ONCE)]
-        usual = {"stamps": {}, "tasks": {}, "events": False}
+        usual: dict[str, Any] = {"stamps": {}, "tasks": {}, "events": False}
         changed = {name: value for name, value in self._changes().items() if value != usual[name]}
         said = [*({"revoked": part} for part in parts), *([changed] if changed else [])]
         queues = dict(self.queues)
@@ -129,4 +140,6 @@ class Remote:
         }
 
     def _task_limits(self) -> dict[str, Any]:
-        return {name: (task.soft_time_limit, task.time_limit, task.rate_limit) for name, task in self._app.tasks.items()}
+        return {
+            name: (task.soft_time_limit, task.time_limit, task.rate_limit) for name, task in self._app.tasks.items()
+        }

@@ -7,7 +7,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from billiard.einfo import ExceptionInfo
 from celery import signals
 from celery.app import trace
 from celery.app.task import Task
@@ -19,7 +18,7 @@ from celery.worker.request import Request
 
 from celeriac.tasks.guarded import failure_of
 from celeriac.worker.crew import Crew
-from celeriac.worker.records import described
+from celeriac.worker.records import described, einfo_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +62,7 @@ class Limits:
         return soft or task.soft_time_limit or self.soft, hard or task.time_limit or self.hard
 
 
-class InPlacePool(BasePool):  # type: ignore[misc]
+class InPlacePool(BasePool):
     """Runs Celery's requests in the thread that hands them over."""
 
     body_can_be_buffer = True
@@ -113,7 +112,8 @@ class Runner:
         self._lean = {name: self._lean_for(task) for name, task in self.app.tasks.items()}
         # Celery describes every result, for a log line and an event that usually nobody has asked for.
         shown = self.desk.event_dispatcher is not None or trace.logger.isEnabledFor(logging.INFO)
-        trace.saferepr = saferepr if shown else _unseen
+        tracing: Any = trace
+        tracing.saferepr = saferepr if shown else _unseen
 
     def handle(self, message: Any) -> None:
         """Run what a message asks for. Raises nothing that a task raised."""
@@ -156,7 +156,7 @@ class Runner:
             outcome = target(*args, **(kwargs or {}))
             self.slot.end()
             callback(outcome)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
             self.aborted(request, error)
         finally:
             self.current = None
@@ -167,11 +167,7 @@ class Runner:
         """Fail a task whose error came through Celery's tracer: it ends the task, not the worker."""
         failure = failure_of(request.task.name, error) or error
         try:
-            raise failure
-        except BaseException:
-            info = ExceptionInfo()
-        try:
-            request.on_failure(info, return_ok=False)
+            request.on_failure(einfo_of(failure), return_ok=False)
         except Exception:
             logger.exception("the failure of %s[%s] could not be noted", request.name, request.id)
 
@@ -247,7 +243,7 @@ class Runner:
                 started = slot.begin(task_id, name, int(tag), soft, hard)
                 outcome, failed, runtime, _ = tracer(task_id, args, kwargs, request)
                 slot.end()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
                 if slot.busy:
                     slot.end()
                 runner.aborted(runner.request_for(message, task), error)
@@ -264,7 +260,7 @@ class Runner:
 
         return run
 
-    def reconfigure(self, events: bool | None) -> None:
+    def reconfigure(self, *, events: bool | None) -> None:
         """Take over limits that changed, and whether events are wanted; in the main thread."""
         desk = self.desk
         desk.reset_rate_limits()
@@ -280,9 +276,11 @@ class Runner:
 
     def told(self, message: Any, phase: str, started: float | None = None) -> dict[str, Any]:
         """A message as Celery's ``Request.info()`` has it, with what the parent needs besides."""
-        headers, payload = message.headers or {}, message.payload
-        said: dict[str, Any] = payload if isinstance(payload, dict) else {}  # protocol 1
-        args, kwargs = (said.get("args", ()), said.get("kwargs", {})) if said else payload[:2]
+        headers: dict[str, Any] = message.headers or {}
+        payload: Any = message.payload
+        said: dict[str, Any] = payload if headers.get("task") is None else {}  # protocol 1
+        args: Any = said.get("args", ()) if said else payload[0]
+        kwargs: Any = said.get("kwargs", {}) if said else payload[1]
         task_name = headers.get("task") or said.get("task")
         delivery = message.delivery_info
         return {
@@ -341,7 +339,7 @@ class Runner:
         request = self.request_for(message, task)
         try:
             request.on_success((1, outcome, runtime))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
             self.aborted(request, error)
 
 

@@ -24,7 +24,7 @@ _TICK: Final = 1.0
 """Seconds between two looks at the load."""
 
 
-class LaneTasks(bootsteps.StartStopStep):  # type: ignore[misc]
+class LaneTasks(bootsteps.StartStopStep):
     """Puts the children in the place of the consumer of tasks, right after Celery has made one."""
 
     requires = (Tasks, Control)
@@ -35,12 +35,13 @@ class LaneTasks(bootsteps.StartStopStep):  # type: ignore[misc]
         self._mirror: Mirror
         super().__init__(c, **kwargs)
 
-    def include_if(self, c: Any) -> bool:
+    def include_if(self, parent: Any) -> bool:
         """Only with our pool."""
-        return getattr(c.pool, "consumes", False)
+        return getattr(parent.pool, "consumes", False)
 
-    def start(self, c: Any) -> None:
+    def start(self, parent: Any) -> None:
         """Take no task messages in this process, and let others see and reach the children."""
+        c = parent
         supervisor = c.pool.supervisor
         c.task_consumer = Handed(c.task_consumer, c.pool)
         c.cancel_active_requests = supervisor.end_all
@@ -58,7 +59,7 @@ class LaneTasks(bootsteps.StartStopStep):  # type: ignore[misc]
         """Look after load once a second."""
         hub.call_repeatedly(_TICK, self._tick, c)
 
-    def stop(self, c: Any) -> None:
+    def stop(self, parent: Any) -> None:
         """Nothing is held here."""
 
     def _tick(self, c: Any) -> None:

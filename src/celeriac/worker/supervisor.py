@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Final
 
 from celeriac.worker.clerk import Clerk
-from celeriac.worker.members import Member, Why
+from celeriac.worker.members import GRACE, Member, Why
 from celeriac.worker.nursery import Birth, Nursery
 from celeriac.worker.slots import Phase
 
@@ -30,9 +30,6 @@ _LOOK_EVERY: Final = 0.05
 """Seconds between two looks at the slots."""
 _STUCK: Final = 0.1
 """Seconds that a task may run before others get what was claimed behind it."""
-_GRACE: Final = 0.3
-"""Seconds that a child gets to settle, or to heed a signal, before it is killed."""
-_HEEDED: Final = 1.0
 _TO_GET_READY: Final = 0.15
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
@@ -76,8 +73,8 @@ class Supervisor:
         self._target = 0
         self._lock = threading.RLock()
         self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)  # noqa: FBT003  its only way to be called
-        os.set_blocking(self._wake_write, False)  # noqa: FBT003
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
         self._winding_down = False
         self._ended = False
         self._former: list[Nursery] = []
@@ -158,24 +155,7 @@ class Supervisor:
 
         A signal that ends no process, such as SIGUSR1, is passed on to the task alone.
         """
-        found = False
-        for member in self.members():
-            slot = member.slot
-            if not slot.busy or slot.task[0] != task_id:
-                continue
-            slot.hold = True
-            if not slot.busy or slot.gated or slot.task[0] != task_id:  # it ended meanwhile
-                slot.hold = False
-                continue
-            found = True
-            if signum in {signal.SIGUSR1, signal.SIGUSR2}:
-                slot.condemned = True
-                member.signal(signum)
-                member.released_at = time.monotonic() + _HEEDED
-                continue
-            if not slot.owner:
-                member.ask("settle", task_id)
-            member.end(Why("revoked", task_id, signum=signum), signum, _GRACE)
+        found = sum(member.end_task(task_id, signum) for member in self.members())  # each is asked
         if not found:  # a coroutine, then, which its child can end by itself
             self.ask_all("cancel", (task_id, signum))
         self._wake()
@@ -185,7 +165,7 @@ class Supervisor:
         """End the child with that process id."""
         for member in self.members():
             if member.pid == pid:
-                member.end(Why("shutdown"), signum or signal.SIGTERM, _GRACE)
+                member.end(Why("shutdown"), signum or signal.SIGTERM, GRACE)
         self._wake()
 
     def renew(self) -> None:
@@ -230,7 +210,8 @@ class Supervisor:
             pipes = {member.pipe: member for member in self._members.values() if not member.pipe.closed}
             watched: list[Any] = [self._wake_read, *pipes]
             nurseries = [nursery for nursery in (*self._former, self._nursery) if nursery is not None]
-        for ready in wait([*watched, *nurseries], _LOOK_EVERY):
+        watched += nurseries
+        for ready in wait(watched, _LOOK_EVERY):
             if isinstance(ready, Nursery):
                 self._hear(ready)
             elif ready == self._wake_read:
@@ -260,23 +241,22 @@ class Supervisor:
             return
         with self._lock:
             for each in news:
-                member = self._members.get(each.slot)
-                if member is None:
+                known = self._members.get(each.slot)
+                if known is None:
                     continue
                 if isinstance(each, Birth):
-                    member.pid = each.pid
-                    member.kill_if_due()
+                    known.pid = each.pid
+                    known.kill_if_due()
                 else:
-                    self._bury(member, each.status)
+                    self._bury(known, each.status)
 
     def _look_at(self, member: Member) -> None:
-        slot, now = member.slot, time.monotonic()
+        slot = member.slot
         member.kill_if_due()
         if slot.phase is Phase.LEAVING:
             member.leaving = True
             member.give_way()
-        if member.released_at and now > member.released_at:
-            member.released_at, slot.hold, slot.condemned = 0.0, False, False
+        member.release_if_due()
         if member.why is not None:
             return
         if slot.phase is Phase.STARTING:
@@ -286,6 +266,11 @@ class Supervisor:
             return
         if not slot.busy:
             return
+        self._hold_to_limits(member)
+        self._free_what_waits(member)
+
+    def _hold_to_limits(self, member: Member) -> None:
+        slot, now = member.slot, time.monotonic()
         starts, soft_at, hard_at = slot.starts, slot.soft_at, slot.hard_at
         if soft_at and now >= soft_at:
             member.signal(signal.SIGUSR1)
@@ -295,6 +280,11 @@ class Supervisor:
                 logger.warning("Soft time limit (%ss) exceeded for %s[%s]", slot.soft, name, task_id)
         if hard_at and now >= hard_at:
             self._strike(member, starts)
+
+    def _free_what_waits(self, member: Member) -> None:
+        """Let others have what a child claimed behind a task that turns out to be long."""
+        slot, now = member.slot, time.monotonic()
+        starts = slot.starts
         if slot.waiting and member.recalled != starts and now - slot.started > _STUCK:
             member.recalled = starts
             member.ask("recall")
@@ -313,7 +303,7 @@ class Supervisor:
             # Such a broker gives back what is not acknowledged over the connection that is about to end.
             member.ask("settle", task_id)
             member.send()
-            patience = _GRACE
+            patience = GRACE
         member.end(Why("time limit", task_id, limit=slot.hard), patience=patience)
 
     def _bury(self, member: Member, status: int) -> None:
