@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from celery.exceptions import BackendGetMetaError, TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import GroupResult
-from kombu.exceptions import DecodeError, OperationalError
+from kombu.exceptions import KombuError
 from kombu.utils.url import maybe_sanitize_url
 
 from celeriac.exceptions import ResultError, ResultTimeout, ResultUnavailable, TaskRevoked
@@ -213,4 +213,4 @@ def _first_line(error: BaseException) -> str:
 def _backend_errors() -> tuple[type[Exception], ...]:
     from redis.exceptions import RedisError  # noqa: PLC0415  slow to import, and seldom needed
 
-    return OperationalError, DecodeError, BackendGetMetaError, RedisError
+    return KombuError, BackendGetMetaError, RedisError

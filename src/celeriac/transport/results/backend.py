@@ -152,6 +152,11 @@ class RedisResultBackend(Waits, Chords):
             self.writer.flush()
         return self.subscription.read(keys)
 
+    def _forget(self, task_id: str) -> None:
+        if self.writer.holds(self.get_key_for_task(task_id)):
+            self.writer.flush()  # or it would come back
+        self.client.delete(self.get_key_for_task(task_id))
+
     def decode_result(self, payload: Any) -> dict[str, Any]:
         """The meta that a payload holds.
 

@@ -96,6 +96,8 @@ class _LoopReader:
 
     def _look(self) -> None:
         self._timer = self._loop.call_later(LOOK, self._look)
+        if self._wire is None:
+            self._refresh()
         self._subscription.take()
 
 
@@ -114,8 +116,8 @@ class LoopReaders:
         reader = self._of.get(loop)
         if reader is None:
             reader = self._of[loop] = _LoopReader(self._subscription, loop)
-        reader.enter()
         self._subscription.begin(watch)
+        reader.enter()
         try:
             yield reader
         finally:

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import hiredis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celeriac.transport.results.watch import Watch
@@ -68,8 +68,9 @@ class Subscription:
         self._stale: set[bytes] = set()
         self._waiting: dict[Watch, None] = {}  # threads, in the order in which they came
         self._listeners: dict[Any, Callable[[], None]] = {}
-        self._lost_at = 0.0
-        self.problem: Exception = RedisTimeoutError("Timeout: the server did not answer")
+        self._failures = 0
+        self._bad_since: float | None = None
+        self.problem: Exception = _silence()
         """Why the last connection was lost, or could not be opened."""
 
     def after_fork(self) -> None:
@@ -77,7 +78,7 @@ class Subscription:
         wire, self._wire = self._wire, None
         self._fresh()
         if wire is not None:
-            wire.release()  # our end of it alone
+            wire.abandon()
 
     # -- beginning and ending to wait
 
@@ -132,11 +133,17 @@ class Subscription:
         self._subscribed -= stale
         wire.send(_packed(("UNSUBSCRIBE", *stale)))
 
-    @staticmethod
-    def _answer(watch: Watch, keys: Sequence[bytes], reply: Any) -> None:
-        if isinstance(reply, RedisConnectionError):  # loading its data: as good as away
+    def _answer(self, watch: Watch, keys: Sequence[bytes], reply: Any) -> None:
+        if isinstance(reply, RedisConnectionError | NoPermissionError):
+            # It loads its data, and is as good as away. Or it was SUBSCRIBE that it refused, which answers in no other
+            # case: then the replies that follow are not those that they seem to be.
             raise reply
+        self._is_well()
         watch.answer(keys, reply)
+
+    def _is_well(self) -> None:
+        if self._failures:
+            self._failures, self._bad_since, self.problem = 0, None, _silence()
 
     # -- waiting in a thread
 
@@ -222,14 +229,14 @@ class Subscription:
     def _take(self, wire: Wire) -> None:
         for push in wire.take():
             if push[0] == b"message":
+                self._is_well()
                 for watch in self._by_key.get(push[1], ()):
                     watch.put(push[1], push[2])
         now = time.monotonic()
         asked = wire.asked_since()
         if asked is not None:
             if now - asked >= self.timeout:
-                msg = "Timeout: the server did not answer"
-                raise RedisTimeoutError(msg)
+                raise _silence()
         elif now - wire.heard >= QUIET and self._watches:
             wire.send(_packed(("PING",)), [_ignore])
 
@@ -238,64 +245,66 @@ class Subscription:
         try:
             action()
         except (OSError, RedisError) as error:
-            self.problem = error
-            wire, self._wire = self._wire, None
-            self._lost_at = time.monotonic()
-            self._subscribed.clear()
-            self._stale.clear()
-            if wire is not None:
-                wire.release()
-            self._changed()
+            asked = None if self._wire is None else self._wire.asked_since()
+            self._part()
+            self._failed(error, asked)
 
-    def _changed(self) -> None:
-        for changed in self._listeners.values():
-            changed()
-        self._promote()
+    def _part(self) -> None:
+        wire, self._wire = self._wire, None
+        self._subscribed.clear()
+        self._stale.clear()
+        if wire is not None:
+            wire.shut()
+            for changed in self._listeners.values():
+                changed()
+            self._promote()
+
+    def _failed(self, error: Exception, since: float | None) -> None:
+        """The server is away, since this moment; those out of patience get the error."""
+        now = time.monotonic()
+        self.problem = error
+        self._failures += 1
+        if self._bad_since is None:
+            self._bad_since = now if since is None else since
+        for watch in self._watches:
+            if now - max(watch.since, self._bad_since) >= self.patience:
+                watch.put(b"", error)
 
     def connect(self, end: float | None = None, watch: Watch | None = None) -> None:
-        """Connect, unless connected, for as long as anybody waits; those out of patience get the error.
+        """Connect, unless connected, for as long as anybody waits with patience.
 
         Args:
             end: the moment at which the caller has to have its thread back.
             watch: the caller's own, with which it ends as well.
         """
-        left = -1 if end is None else max(end - time.monotonic(), 0)
-        if not self._connecting.acquire(timeout=left):
+        if not self._connecting.acquire(timeout=-1 if end is None else max(end - time.monotonic(), 0)):
             return
         try:
-            pause = FIRST_PAUSE
             while self._wire is None:
+                if self._failures > 1:  # the first time it was a connection that broke; another may well hold
+                    pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), LAST_PAUSE)
+                    time.sleep(pause if end is None else max(min(pause, end - time.monotonic()), 0))
                 left = self.timeout if end is None else end - time.monotonic()
                 if left <= 0:
                     return
                 try:
                     connection = self._connect(max(min(left, self.timeout), 0.01))
                 except (OSError, RedisError) as error:
-                    if not self._is_worth_another(error) or (watch is not None and watch.ripe):
-                        return
-                    time.sleep(min(pause, max(left, 0)))
-                    pause = min(pause * 2, LAST_PAUSE)
+                    with self._lock:
+                        self._failed(error, None)
+                        if (watch is not None and watch.ripe) or all(each.ripe for each in self._watches):
+                            return
                 else:
                     self._adopt(connection)
-                    return
         finally:
             self._connecting.release()
-
-    def _is_worth_another(self, error: Exception) -> bool:
-        now = time.monotonic()
-        with self._lock:
-            self.problem = error
-            for watch in self._watches:
-                since = max(watch.since, self._lost_at) if watch.answered else watch.since
-                if now - since >= self.patience:
-                    watch.put(b"", error)
-            return any(not watch.ripe for watch in self._watches)
 
     def _adopt(self, connection: Connection) -> None:
         with self._lock:
             self._wire = wire = Wire(connection)
             self._guarded(partial(self._ask, wire, list(self._watches)))
-            self._changed()
+            for changed in self._listeners.values():
+                changed()
 
     def listen(self, who: Any, changed: Callable[[], None] | None) -> None:
         """Call ``changed`` whenever another connection takes the place of this one, or none does; ``None`` ends that.
@@ -324,12 +333,11 @@ class Subscription:
     def close(self) -> None:
         """Close the connection. Who waits now, or later, opens another."""
         with self._lock:
-            wire, self._wire = self._wire, None
-            self._subscribed.clear()
-            self._stale.clear()
-            if wire is not None:
-                wire.release()
-                self._changed()
+            self._part()
+
+
+def _silence() -> Exception:
+    return RedisTimeoutError("Timeout: the server did not answer")
 
 
 def _ignore(reply: Any) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Waits"]
 
-GRACE = 0.1
+GRACE = 0.5
 """Seconds that the server has for its first answer, where the caller would wait for less."""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import select
+import socket
 import time
 from collections import deque
+from contextlib import suppress
 from ssl import SSLWantReadError, SSLWantWriteError
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,6 +56,16 @@ class Wire:
     def hold(self) -> None:
         """Keep the file descriptor open beyond :meth:`release` of the others, for whoever waits on it."""
         self._holders += 1
+
+    def shut(self) -> None:
+        """End the connection; whoever still waits on it wakes up, and the last one to let go closes it."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self.release()
+
+    def abandon(self) -> None:
+        """In a forked child: close our end, and leave the parent's alone."""
+        self._connection.disconnect()
 
     def release(self) -> None:
         """The last one to let go closes the connection."""
