@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from celeriac.transport.link import Link
+    from celeriac.transport.publishing.sender import Sender
 
 __all__ = ["Admission"]
 
@@ -35,38 +36,36 @@ class Admission:
 
     Args:
         high_water: the part of ``maxmemory`` from which on messages are refused.
-        broker: what errors call the server.
+        sender: whose connections it uses, and whose server it is.
         clock: seconds that only go forward.
     """
 
-    def __init__(self, high_water: float, broker: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, high_water: float, sender: Sender, clock: Callable[[], float] = time.monotonic) -> None:
         self._high_water = high_water
-        self._broker = broker
+        self._sender = sender
         self._clock = clock
         self._look_at = clock()
         self._reason: str | None = None
 
-    @property
-    def due(self) -> bool:
-        """Whether it is time for another look, or the last one found no room."""
-        return self._reason is not None or self._clock() >= self._look_at
-
-    def check(self, link: Link, task: str) -> None:
+    def __call__(self) -> None:
         """Let a publish pass, or not; asks the server where the last answer is too old.
-
-        Args:
-            link: a connection to the server. One that is not open is not opened for this.
-            task: what is to be published.
 
         Raises:
             BrokerFull: memory is at the high-water mark.
         """
         if task_join_will_block():  # Celery's mark of a process that runs tasks
             return
-        if self._clock() >= self._look_at and link.alive():
-            self._look(link)
+        if self._clock() >= self._look_at:
+            link = self._sender.borrow()
+            try:
+                # Where nothing is known, no connection is opened for this: the publish itself will.
+                if self._reason is not None or link.alive():
+                    self._look(link)
+            finally:
+                self._sender.give_back(link)
         if self._reason is not None:
-            raise BrokerFull(task=task, broker=self._broker, seconds=0.0, reason=self._reason, uncertain=False)
+            where = self._sender.address
+            raise BrokerFull(task="a message", broker=where, seconds=0.0, reason=self._reason, uncertain=False)
 
     def _look(self, link: Link) -> None:
         self._look_at = self._clock() + LOOK_EVERY
@@ -75,6 +74,7 @@ class Admission:
         except ResponseError:  # forbidden: nothing is known, and nobody is refused
             told = b""
         except RedisError:  # the publish itself will say what is wrong
+            self._reason = None
             return
         found = {name: int(value) for name, value in _FIELDS.findall(_text(told))}
         most = found.get(b"maxmemory", 0)

@@ -16,6 +16,7 @@ from typing_extensions import override
 from celeriac.exceptions import BrokerUnavailable
 from celeriac.transport.amqp import LosslessAMQP
 from celeriac.transport.connector import connector, leads_to_redis
+from celeriac.transport.publishing.admission import Admission
 from celeriac.transport.publishing.breaker import Breaker
 from celeriac.transport.publishing.bulk import RedisBulk
 from celeriac.transport.publishing.ids import fresh_id
@@ -61,14 +62,17 @@ class PublishingAMQP(LosslessAMQP):
     @cached_property
     def sender(self) -> Sender | None:
         """What sends to Redis; ``None`` with any other broker."""
-        conf = self.app.conf
+        conf: Any = self.app.conf
         said = conf.broker_write_url or conf.broker_url or ""
         url = said if isinstance(said, str) else ";".join(said)
         if not leads_to_redis(url):
             return None
-        options = {**(conf.broker_transport_options or {}), "ssl": conf.broker_use_ssl}
+        options: dict[str, Any] = {**(conf.broker_transport_options or {}), "ssl": conf.broker_use_ssl}
         made = connector(url, options=options, protocol=2)
-        return Sender(made, self.breaker, budget=self.budget, idle=conf.broker_pool_limit or 0)
+        sender = Sender(made, self.breaker, budget=self.budget, idle=conf.broker_pool_limit or 0)
+        if high_water := conf.get("broker_memory_high_water"):
+            sender.admission = Admission(high_water, sender)
+        return sender
 
     def close(self) -> None:
         """Close the connections to Redis; the next publish opens what it needs."""
@@ -102,7 +106,8 @@ class PublishingAMQP(LosslessAMQP):
         """Whether somebody wants to hear of each publish: by Celery's signals, or by its events."""
         before, after, sent = _SIGNALS
         heard = before.receivers or after.receivers or sent.receivers
-        return bool(heard or self.app.conf.maps[0].get("task_send_sent_event"))
+        conf: Any = self.app.conf
+        return bool(heard or conf.maps[0].get("task_send_sent_event"))
 
     def template_with(self, task: str, options: Mapping[str, Any], *, masked: bool = False) -> Template | None:
         """A task's message with options of :meth:`celery.Celery.send_task`, or ``None`` where it is no plain one."""
@@ -161,16 +166,16 @@ class PublishingAMQP(LosslessAMQP):
         super().flush_routes()
         vars(self).pop("_templates", None)
 
-    @override
     def _handle_conf_update(self, *args: Any, **kwargs: Any) -> None:
-        super()._handle_conf_update(*args, **kwargs)
+        celerys: Any = super()
+        celerys._handle_conf_update(*args, **kwargs)  # noqa: SLF001  so that templates follow routes and options
         vars(self).pop("_templates", None)
 
     # -- Celery's way
 
-    @override
     def _create_task_sender(self) -> Callable[..., Any]:
-        stock = super()._create_task_sender()
+        celerys: Any = super()
+        stock = celerys._create_task_sender()  # noqa: SLF001  the seam that Celery has for this
 
         def send_task_message(producer: Any, name: str, message: Any, *args: Any, **kwargs: Any) -> Any:
             ours = producer if isinstance(producer, Camera) else _Producer(self, producer, name)
@@ -280,12 +285,14 @@ class _Producer:
 
 def _is_deaf(backend: Any) -> bool:
     """Whether a result backend does nothing when a task is sent."""
-    heard = type(backend).on_task_call
-    return heard is Backend.on_task_call or heard.__module__.startswith("celeriac.")
+    kind: Any = type(backend)
+    celerys: Any = Backend
+    return bool(kind.on_task_call is celerys.on_task_call or kind.on_task_call.__module__.startswith("celeriac."))
 
 
 def _whereto(connection: Any) -> tuple[Any, ...]:
     """The server, database and prefix that a connection of kombu's leads to."""
-    prefix = (connection.transport_options or {}).get("global_keyprefix")
-    hosts = tuple(connection.alt) or (connection.hostname, connection.port)
-    return hosts, connection.transport_cls, connection.virtual_host, connection.userid, connection.password, prefix
+    options: dict[str, Any] = connection.transport_options or {}
+    hosts: tuple[Any, ...] = tuple(connection.alt) or (connection.hostname, connection.port)
+    who = connection.userid, connection.password
+    return hosts, connection.transport_cls, connection.virtual_host, who, options.get("global_keyprefix")
