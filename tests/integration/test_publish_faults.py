@@ -195,7 +195,7 @@ def test_a_queue_that_is_no_list(server, proxy, registry):
 def test_an_admission_is_asked_and_may_refuse(registry):
     sender = registry.ping.publisher.app.amqp.sender  # type: ignore[attr-defined]
     asked: list[None] = []
-    sender.admission = lambda: asked.append(None)
+    sender.admission, sender._admitted = lambda: asked.append(None), 0.0
     registry.ping.delay()
     registry.ping.delay()
     assert len(asked) == 1
@@ -203,8 +203,7 @@ def test_an_admission_is_asked_and_may_refuse(registry):
     def refuse() -> None:
         raise BrokerFull(task="any", broker="this", seconds=0.0, reason="used up")
 
-    sender.admission = refuse
-    sender._admitted = 0.0
+    sender.admission, sender._admitted = refuse, 0.0
     with pytest.raises(BrokerFull):
         registry.ping.delay()
 

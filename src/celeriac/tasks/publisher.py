@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+import celery._state
 from celery import chain, group
-from celery._state import _task_stack, get_current_worker_task
 from kombu.exceptions import OperationalError
 from kombu.utils.url import maybe_sanitize_url
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CeleryPublisher"]
 
+_state: Any = celery._state  # noqa: SLF001  where Celery keeps which task runs
+_running: Any = _state._task_stack  # noqa: SLF001  looked at for each call
+
 
 class CeleryPublisher:
     """Sends through a Celery app: its routing, its signals, its message protocol 2."""
@@ -47,7 +50,7 @@ class CeleryPublisher:
     def publish(self, call: Call) -> Any:
         """See :meth:`celeriac.tasks.workflow.Publisher.publish`."""
         # Inside a worker's task, Celery's own way notes the child in its parent.
-        if not call.options and _task_stack.top is None and not self._eager:
+        if not call.options and _running.top is None and not self._eager:
             template = self._amqp and self._amqp.template(call.task, masked=call.masked is not None)
             if template:
                 return self._publish_by(template, call)
@@ -103,7 +106,7 @@ class CeleryPublisher:
     def _bulk_lineage() -> Lineage | None:
         if (context := current_context()) is not None:
             return Lineage(context.root_id, context.id)
-        if (task := get_current_worker_task()) is not None:
+        if (task := _state.get_current_worker_task()) is not None:
             return Lineage(task.request.root_id or task.request.id, task.request.id)
         return None
 

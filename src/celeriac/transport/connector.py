@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kombu.utils.url import maybe_sanitize_url, url_to_parts
 from redis.backoff import NoBackoff
-from redis.connection import URL_QUERY_ARGUMENT_PARSERS, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -34,6 +35,11 @@ _TAKEN: Final = (
     "username",
 )
 """What redis-py is told of the transport options and of the URL's query; the rest is not about connecting."""
+_READ: Final[dict[str, Callable[[str], Any]]] = {
+    "socket_connect_timeout": float,
+    "socket_keepalive": lambda text: text.lower() not in {"0", "false", "no", "off", "n", "f"},
+    "socket_timeout": float,
+}
 
 
 class _Bounded:
@@ -90,8 +96,8 @@ class Connector:
     """Opens connections to one address.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``sentinel://`` (several with ``;`` between them) or ``redis+socket://``, with
-            the query that kombu and Celery understand, such as ``ssl_cert_reqs=required``.
+        url: ``redis://``, ``rediss://``, ``sentinel://`` or ``redis+socket://``, with the query that kombu and Celery
+            understand, such as ``ssl_cert_reqs=required``; several with ``;`` between them are tried in turn.
         options: transport options of kombu or Celery: ``socket_timeout``, ``socket_connect_timeout``, ``ssl`` (what
             ``broker_use_ssl`` holds), ``master_name``, ``sentinel_kwargs``, ``min_other_sentinels`` and so on.
         protocol: 3 for push messages, or 2.
@@ -116,13 +122,8 @@ class Connector:
             raise ValueError(msg)
         self.timeout = float(said.get("socket_timeout") or USUAL_TIMEOUT)
         """Seconds for the whole of connecting, where the caller does not say."""
-        tls = _tls(first, said.get("ssl"))
-        self._class: type[Any] = _Unix if first.scheme in _SOCKETS else _Tcp if tls is None else _Tls
-        self._kwargs = {**_kwargs(first, said), **(tls or {}), "protocol": protocol, "driver_info": None}
-        if self._class is _Unix:
-            for name in ("host", "port", "socket_connect_timeout", "socket_keepalive", "socket_keepalive_options"):
-                self._kwargs.pop(name, None)
-            self._kwargs["path"] = f"/{first.path}"
+        servers = parts[:1] if self._sentinels else parts
+        self._targets = [_target(each, said, _tls(each, said.get("ssl")), protocol) for each in servers]
 
     def __repr__(self) -> str:
         return f"Connector({self.address!r})"
@@ -138,11 +139,19 @@ class Connector:
             redis.exceptions.TimeoutError: no answer in time.
         """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        kwargs = self._kwargs
+        for left in range(len(self._targets), 1, -1):
+            try:
+                return self._open(time.monotonic() + (deadline - time.monotonic()) / left)
+            except RedisError:
+                self._targets.append(self._targets.pop(0))  # where the next one begins, too
+        return self._open(deadline)
+
+    def _open(self, deadline: float) -> Connection:
+        kind, kwargs = self._targets[0]
         if self._sentinels:
             host, port = self._discover(deadline)
             kwargs = {**kwargs, "host": host, "port": port}
-        connection = self._class(**kwargs)
+        connection = kind(**kwargs)
         connection.deadline = deadline
         connection.connect()
         return cast("Connection", connection)
@@ -151,7 +160,8 @@ class Connector:
         """Where Sentinel says that the master is. The first sentinels that hang leave time for the others."""
         share = max((deadline - time.monotonic()) / (len(self._sentinels) + 1), 0.001)
         bounds = {"socket_timeout": share, "socket_connect_timeout": share, "retry": Retry(NoBackoff(), 0)}
-        sentinel: Any = Sentinel(
+        make: Any = Sentinel
+        sentinel = make(
             self._sentinels,
             min_other_sentinels=self._other_sentinels,
             sentinel_kwargs={**bounds, **self._sentinel_kwargs},
@@ -173,6 +183,18 @@ def connector(url: str, *, options: Mapping[str, Any] | None = None, protocol: i
     return Connector(url, options, protocol=protocol)
 
 
+def _target(
+    parts: urlparts, said: Mapping[str, Any], tls: dict[str, Any] | None, protocol: int
+) -> tuple[type[Any], dict[str, Any]]:
+    """The class of a connection to one server, and its arguments."""
+    kwargs = {**_kwargs(parts, said), **(tls or {}), "protocol": protocol, "driver_info": None}
+    if parts.scheme not in _SOCKETS:
+        return (_Tcp if tls is None else _Tls), kwargs
+    for name in ("host", "port", "socket_connect_timeout", "socket_keepalive", "socket_keepalive_options"):
+        kwargs.pop(name, None)
+    return _Unix, {**kwargs, "path": f"/{parts.path}"}
+
+
 def _kwargs(parts: urlparts, said: Mapping[str, Any]) -> dict[str, Any]:
     """What redis-py wants to hear: the options, and over them the URL and its query."""
     query: dict[str, Any] = dict(parts.query)
@@ -180,8 +202,7 @@ def _kwargs(parts: urlparts, said: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {name: said[name] for name in _TAKEN if said.get(name) is not None}
     for name in _TAKEN:
         if name in query:
-            parse: Any = URL_QUERY_ARGUMENT_PARSERS.get(name, str)
-            found[name] = parse(query[name])
+            found[name] = _READ.get(name, str)(query[name])
     if parts.username is not None or parts.password is not None:
         found["username"], found["password"] = parts.username, parts.password
     if found.get("credential_provider") is not None:
@@ -195,8 +216,8 @@ def _kwargs(parts: urlparts, said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tls(parts: urlparts, said: Any) -> dict[str, Any] | None:
     """redis-py's TLS arguments, or ``None`` for a plain connection."""
-    table = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
-    found = {name if name.startswith("ssl_") else f"ssl_{name}": value for name, value in table.items()}
+    table: Mapping[str, Any] = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+    found: dict[str, Any] = {f"ssl_{name.removeprefix('ssl_')}": value for name, value in table.items()}
     found.update({name: value for name, value in parts.query.items() if name.startswith("ssl_")})
     if not (parts.scheme == "rediss" or said or found):
         return None

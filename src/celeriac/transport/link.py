@@ -10,10 +10,11 @@ import select
 import time
 from os import getpid
 from ssl import SSLWantReadError
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from hiredis import ProtocolError, PushNotification, Reader, pack_command
-from redis.connection import BaseParser
+import hiredis
+from hiredis import ProtocolError, PushNotification, Reader
+from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
     from redis import Connection
 
-__all__ = ["Link", "Script", "connector"]
+__all__ = ["Link", "Script", "connector", "packed"]
+
+_hiredis: Any = hiredis  # typed for commands of one word
+_parser: Any = BaseParser
+packed: Final[Callable[[tuple[bytes | str | float, ...]], bytes]] = _hiredis.pack_command
+"""Renders a command."""
 
 _MORE: Final = object()
 """What the parser gives while a reply is not whole."""
@@ -91,8 +97,9 @@ class Link:
         except OSError as error:  # redis-py's own errors are no OSErrors
             raise _translated(error) from error
         self._connection = connection
-        self._sock = sock = connection._sock  # noqa: SLF001  the socket is what redis-py does not hand out
-        self._reader = Reader(protocolError=ProtocolError, replyError=BaseParser.parse_error, notEnoughData=_MORE)
+        opened: Any = connection
+        self._sock = sock = opened._sock  # noqa: SLF001  what redis-py does not hand out
+        self._reader = Reader(protocolError=ProtocolError, replyError=_parser.parse_error, notEnoughData=_MORE)
         self._gone = select.poll()
         self._gone.register(sock, _GONE)
         self._patience = None
@@ -109,7 +116,7 @@ class Link:
         connection, self._connection = self._connection, None
         self._sock = self._reader = self._gone = None
         if connection is not None:
-            connection.disconnect()  # in a forked child: our end of it alone
+            cast("Any", connection).disconnect()  # in a forked child: our end of it alone
 
     def fileno(self) -> int:
         """The socket's file descriptor.
@@ -132,7 +139,7 @@ class Link:
             redis.exceptions.ConnectionError: the connection broke. See :attr:`uncertain`.
             redis.exceptions.TimeoutError: no reply in time.
         """
-        (reply,) = self.send_packed(pack_command(args), 1, timeout)
+        (reply,) = self.send_packed(packed(args), 1, timeout)
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -143,7 +150,7 @@ class Link:
         Raises:
             redis.exceptions.ConnectionError: and the like, as :meth:`call`, but for errors that the server answers.
         """
-        return self.send_packed(b"".join(map(pack_command, commands)), len(commands), timeout)
+        return self.send_packed(b"".join(map(packed, commands)), len(commands), timeout)
 
     def send_packed(self, data: bytes, replies: int, timeout: float | None = None) -> list[Any]:
         """Write commands that are rendered already, and read their replies; ``replies=0`` only writes.

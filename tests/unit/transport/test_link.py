@@ -176,6 +176,14 @@ def test_a_refusal_is_an_error_of_redis_py():
         link.fileno()
 
 
+def test_of_several_servers_one_that_answers_is_taken(port):
+    address = f"redis://127.0.0.1:{free_port()}/1;redis://127.0.0.1:{port}/2"
+    link = Link(connector(address), timeout=5)
+    for _ in range(2):
+        assert b"db=2" in link.call("CLIENT", "LIST")
+        link.close()
+
+
 def test_a_forked_child_leaves_the_parents_connection_alone(port, link):
     link.call("SET", "whose", "parent")
     mine = link.call("CLIENT", "ID")

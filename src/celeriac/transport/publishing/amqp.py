@@ -285,7 +285,7 @@ class _Producer:
 
 def _is_deaf(backend: Any) -> bool:
     """Whether a result backend does nothing when a task is sent."""
-    kind: Any = type(backend)
+    kind: Any = backend.__class__
     celerys: Any = Backend
     return bool(kind.on_task_call is celerys.on_task_call or kind.on_task_call.__module__.startswith("celeriac."))
 

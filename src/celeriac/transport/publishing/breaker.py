@@ -43,15 +43,15 @@ class Breaker:
 
         Of many who ask while the breaker is half-open, one is let through.
         """
-        if self._until is None:
+        if self.closed:
             return None
         with self._lock:
-            if self._until is None:
+            until, now = self._until, self._clock()
+            if until is None:  # another thread has closed it meanwhile
                 return None
-            left = self._until - self._clock()
-            if left > 0:
-                return f"circuit open, next try in {left:.1f} s; last error: {self._cause}"
-            self._until = self._clock() + self._pause  # the one that goes now is the probe; others wait another turn
+            if now < until:
+                return f"circuit open, next try in {until - now:.1f} s; last error: {self._cause}"
+            self._until = now + self._pause  # the one that goes now is the probe; the others wait another turn
             return None
 
     def succeeded(self) -> None:

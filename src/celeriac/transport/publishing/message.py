@@ -71,9 +71,9 @@ class Layout:
             found = self._bindings[queue] = self.binding(queue)
             return found
 
-    def binding(self, queue: Queue) -> Binding | None:
+    def binding(self, queue: Any) -> Binding | None:
         """What declaring a kombu queue would note; ``None`` where it is more than a list and a direct exchange."""
-        arguments = queue.queue_arguments or {}
+        arguments: dict[str, Any] = queue.queue_arguments or {}
         if queue.expires is not None or "x-expires" in arguments or queue.bindings or queue.no_declare:
             return None
         exchange = queue.exchange

@@ -12,7 +12,7 @@ from vine import promise
 __all__ = ["SentResult"]
 
 
-class SentResult(AsyncResult):
+class SentResult(AsyncResult):  # type: ignore[type-arg]  # generic in the stubs alone
     """What a publish gives back. A producer that only sends makes neither the backend nor a promise for each task."""
 
     parent = None
@@ -24,14 +24,15 @@ class SentResult(AsyncResult):
         self._ignored = ignored
 
     @cached_property
-    def backend(self) -> Any:
+    def backend(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  read only here
         """The app's result backend."""
         return self.app.backend
 
     @cached_property
-    def on_ready(self) -> Any:
+    def on_ready(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  read only here
         """What to call when the result is there."""
-        return promise(self._on_fulfilled, weak=True)
+        celerys: Any = self
+        return promise(celerys._on_fulfilled, weak=True)  # noqa: SLF001  as its own constructor does
 
     @override
     def __reduce__(self) -> Any:

@@ -7,7 +7,6 @@ import time
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from hiredis import pack_command
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -18,7 +17,7 @@ from redis.exceptions import (
 )
 
 from celeriac.exceptions import BrokerFull, BrokerUnavailable
-from celeriac.transport.link import Link
+from celeriac.transport.link import Link, packed
 from celeriac.transport.publishing.budget import time_left
 
 if TYPE_CHECKING:
@@ -32,10 +31,10 @@ __all__ = ["Sender", "pauses_of"]
 
 logger = logging.getLogger(__name__)
 
-REDECLARED_AFTER: Final = 30.0
-"""Seconds after which a queue's binding is noted again: somebody may have emptied the server, FLUSHDB and all."""
 ADMITTED_FOR: Final = 1.0
 """Seconds between two looks at whether the broker may take more."""
+REDECLARED_AFTER: Final = 30.0
+"""Seconds after which a queue's binding is noted again: somebody may have emptied the server, FLUSHDB and all."""
 _FIRST_SHARE: Final = 0.5
 """The part of the budget after which a connection that does not answer counts as dead, and another is tried."""
 _LOOK_BACK: Final = 10_000
@@ -101,7 +100,7 @@ class Sender:
                 # Nearly every call: one write, one read, and nothing to decide.
                 try:
                     share = min(self.budget * _FIRST_SHARE, left)
-                    (reply,) = link.send_packed(pack_command(("LPUSH", key, payload)), 1, share)
+                    (reply,) = link.send_packed(packed(("LPUSH", key, payload)), 1, share)
                 except RedisError as error:
                     broken = error
                 else:
@@ -140,7 +139,7 @@ class Sender:
     # -- what else a publish may be about
 
     def admit(self) -> None:
-        """Ask whether the broker may take more, unless somebody asked just now.
+        """Ask whether the broker may take more, unless it was asked just now and might.
 
         Raises:
             BrokerFull: it may not.
@@ -155,7 +154,7 @@ class Sender:
         if not self._due(binding):
             return []
         self._declared[binding.queue] = time.monotonic()
-        return [pack_command(command) for command in binding.commands]
+        return [packed(command) for command in binding.commands]
 
     def _due(self, binding: Binding) -> bool:
         at = self._declared.get(binding.queue)
@@ -191,6 +190,7 @@ class Sender:
                 broken = error
                 continue
             if isinstance(reply, OutOfMemoryError):
+                self.breaker.succeeded()  # it answers
                 raise attempt.error(self.address, reply, uncertain=uncertain, kind=BrokerFull) from reply
             if isinstance(reply, _PASSING):
                 broken = reply
@@ -208,12 +208,12 @@ class Sender:
             link.close()
             link.open(attempt.left)
         if uncertain:
-            looked = pack_command(("LPOS", attempt.key, attempt.payload, "MAXLEN", _LOOK_BACK))
+            looked = packed(("LPOS", attempt.key, attempt.payload, "MAXLEN", _LOOK_BACK))
             (found,) = link.send_packed(looked, 1, attempt.left)
             if isinstance(found, int):
                 return found
             logger.warning("the broker's answer to a message of %s was lost; the message is sent again", attempt.task)
-        commands = [*self.declaring(attempt.binding), pack_command(("LPUSH", attempt.key, attempt.payload))]
+        commands = [*self.declaring(attempt.binding), packed(("LPUSH", attempt.key, attempt.payload))]
         share = attempt.left if uncertain else min(self.budget * _FIRST_SHARE, attempt.left)
         return link.send_packed(b"".join(commands), len(commands), share)[-1]
 

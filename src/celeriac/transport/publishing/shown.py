@@ -38,7 +38,7 @@ def shown_kwargs(kwargs: Mapping[str, Any], size: int, levels: int) -> str:
 
 def _simple(value: Any) -> str | None:
     """A value that needs no thought, or ``None``. Celery quotes text without escaping it, but for the quote itself."""
-    kind = type(value)
+    kind: Any = value.__class__
     if kind is str:
         quoted: str = value.replace("'", "\\'")
         return f"'{quoted}'"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from contextlib import nullcontext
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from kombu.serialization import registry
+from kombu import serialization
 from kombu.utils.json import JSONEncoder, dumps
 
 from celeriac.transport.publishing.ids import fresh_id
@@ -182,8 +182,8 @@ def _with_holes(text: str, filled: Mapping[str, str] | None = None) -> str:
 
 def _is_kombus_json(serializer: Any) -> bool:
     """Whether a serializer is kombu's own JSON, and nobody has put another in its place."""
-    known: Any = registry
-    found = known._encoders.get(serializer)  # noqa: SLF001  kombu has no way to ask
+    known: Any = serialization
+    found = known.registry._encoders.get(serializer)  # noqa: SLF001  kombu has no way to ask
     return found is not None and tuple(found) == (*_KOMBUS_JSON, dumps)
 
 
@@ -205,7 +205,7 @@ class Camera:
 
 
 def _photograph(app: Celery, task: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    camera = Camera()
+    camera: Any = Camera()
     app.send_task(
         task,
         (_ARGS,),
@@ -218,4 +218,4 @@ def _photograph(app: Celery, task: str, options: Mapping[str, Any]) -> dict[str,
         add_to_parent=False,
         **options,
     )
-    return camera.taken
+    return cast("dict[str, Any]", camera.taken)
