@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ _SMOKE = Size(tasks=500, calls=20, held=(1_000, 3_000), parked=100, members=20)
 def main() -> None:
     """Measure, print, draw; the exit code is 1 when something could not be measured."""
     said = _arguments()
+    signal.signal(signal.SIGTERM, _end)
     started = time.monotonic()
     size = _SMOKE if said.smoke else Size(tasks=said.tasks)
     rounds = 1 if said.smoke else said.rounds
@@ -47,17 +49,25 @@ def main() -> None:
                 _measure(bench, measure, [each for each in systems if measure in each.measures], rounds, runs)
         if "spine" in said.measures:
             server.empty()
-            spine = Spine(server.url, rounds, min(size.tasks, 1_000))
-            notes.append(spine.resolve())
-            for row in spine.rows():
-                print(" ".join(row.cells()), file=sys.stderr, flush=True)
-                rows.append(row)
+            try:
+                spine = Spine(server.url, rounds, min(size.tasks, 1_000))
+                notes.append(spine.resolve())
+                for row in spine.rows():
+                    print(" ".join(row.cells()), file=sys.stderr, flush=True)
+                    rows.append(row)
+            except (RuntimeError, TimeoutError, subprocess.CalledProcessError) as failed:
+                _failed(runs, "spine", failed)
     minutes = (time.monotonic() - started) / 60
     runs.machine["Runs"] = f"medians of {rounds}, taken in turn; {minutes:.0f} minutes in all"
     text = report(runs, rows, notes)
     print(text)
     _keep(runs, text, said.output, publish=said.publish)
     sys.exit(1 if runs.failures else 0)
+
+
+def _end(number: int, _frame: object) -> None:
+    """Leave as if by an error, so that server and workers end with us."""
+    sys.exit(128 + number)
 
 
 def _arguments() -> argparse.Namespace:
@@ -93,13 +103,19 @@ def _measure(bench: Bench, measure: str, systems: list[System], rounds: int, run
             try:
                 figures = MEASURES[measure](bench, system)
             except (RuntimeError, TimeoutError) as failed:
-                runs.failures.append(f"{measure} of {system.name} in round {number}: {failed}")
-                print(runs.failures[-1], file=sys.stderr, flush=True)
+                _failed(runs, f"{measure} of {system.name}", failed)
                 continue
             runs.runs.append(Run(measure, system.name, number, figures))
             shown = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
             seconds = time.monotonic() - started
             print(f"{number} {measure} {system.name} ({seconds:.0f} s): {shown}", file=sys.stderr, flush=True)
+
+
+def _failed(runs: Runs, what: str, failed: Exception) -> None:
+    """Keep the last line; whoever looks on is shown some more."""
+    lines = str(failed).splitlines() or [type(failed).__name__]
+    runs.failures.append(f"{what}: {lines[-1]}")
+    print(f"{what} failed:", *lines[-10:], sep="\n    ", file=sys.stderr, flush=True)
 
 
 def _keep(runs: Runs, text: str, output: Path, *, publish: bool) -> None:

@@ -28,6 +28,7 @@ def machine(server: BenchServer, *, persistent: bool) -> dict[str, str]:
     return {
         "Machine": f"{len(os.sched_getaffinity(0))} cores, {_processor()}, {_system()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Load": f"{os.getloadavg()[0]:.1f} when it began, which should be next to nothing",
         "Redis": f"{server.version} on loopback, {kept}",
         "Versions": f"{ours}, {peers.stdout.strip()}",
     }

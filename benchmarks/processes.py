@@ -59,7 +59,7 @@ class Workers:
         self.started = time.perf_counter()
         self._processes = [
             subprocess.Popen(
-                command,
+                list(command),
                 env={**os.environ, **environment},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -106,7 +106,7 @@ class Workers:
         """Raise RuntimeError, with the log, when one has ended."""
         for process in self._processes:
             if process.poll() is not None:
-                msg = f"{process.args} ended with {process.returncode}:\n{self.log()}"
+                msg = f"{process.args!r} ended with {process.returncode}:\n{self.log()}"
                 raise RuntimeError(msg)
 
     def _tree(self) -> list[psutil.Process]:
@@ -179,6 +179,6 @@ class Producer:
         line = self._process.stdout.readline()
         if not line:
             self._process.wait(PATIENCE)
-            msg = f"{self._process.args}:\n{os.pread(self._errors.fileno(), 1 << 16, 0).decode(errors='replace')}"
+            msg = f"{self._process.args!r}:\n{os.pread(self._errors.fileno(), 1 << 16, 0).decode(errors='replace')}"
             raise RuntimeError(msg)
         return line
