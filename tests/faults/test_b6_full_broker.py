@@ -7,8 +7,10 @@ import time
 import pytest
 from tests.faults.harness.waiting import until
 
-MEMORY = 24 << 20
-PAYLOAD = "x" * 50_000
+MEMORY = 64 << 20
+PAYLOAD = "x" * 200_000
+PACE = 0.02
+"""Seconds between two calls: callers look at the memory once a second, and a flood could fill it in less."""
 
 
 def used(server) -> int:
@@ -21,6 +23,7 @@ def fill(producer, most=2_000):
         if producer.errors:
             return
         producer.send(1, "swallow", PAYLOAD)
+        time.sleep(PACE)
     pytest.fail("nothing was ever refused")
 
 

@@ -10,6 +10,7 @@ UNSAFE = [
 ]
 
 
+@pytest.mark.proves("S004-20")
 @pytest.mark.parametrize(("options", "remedy"), UNSAFE)
 def test_production_refuses_a_redis_that_would_lose(scenario, options, remedy):
     server = scenario.redis(**options)

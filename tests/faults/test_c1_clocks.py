@@ -54,5 +54,8 @@ def test_a_task_that_has_expired_by_the_brokers_clock_does_not_run_on_a_clock_th
     scenario.running(server.url, env=off_by("-2h"))
     producer.send(2)
     scenario.wait_for_done(2)
-    scenario.settle(server, timeout=3)
+    for key in expired:
+        assert producer.results[key].state.value == "REVOKED"
+        scenario.ledger.write("failed", key)
+    scenario.settle(server, timeout=5).require()
     assert not set(expired) & set(scenario.ledger.counts("done"))

@@ -18,6 +18,7 @@ def again(verdict) -> int:
     return sum(1 for starts in verdict.starts.values() if starts > 1)
 
 
+@pytest.mark.proves("S002-5")
 @pytest.mark.parametrize("pool", forms(["lane", "prefork"], wide=["threads", "solo"]))
 def test_kill_9_of_the_whole_worker_loses_nothing(scenario, server, producer, pool):
     victim = scenario.running(server.url, pool=pool, concurrency=SLOTS)
@@ -44,6 +45,7 @@ def test_kill_9_of_the_main_process_loses_nothing_and_leaves_no_orphan(scenario,
     until(lambda: not any(child.is_running() for child in children), timeout=RETURN, what="the end of the orphans")
 
 
+@pytest.mark.proves("S002-6")
 @pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
 def test_kill_9_of_a_child_loses_nothing_and_the_worker_goes_on(scenario, server, producer, pool):
     worker = scenario.running(server.url, pool=pool, concurrency=SLOTS)

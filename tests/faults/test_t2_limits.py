@@ -10,6 +10,7 @@ KINDS = {"sleep": SoftTimeLimitExceeded, "endless-in-C": TimeLimitExceeded, "swa
 GOOD = 20
 
 
+@pytest.mark.proves("S002-7")
 @pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
 def test_a_task_over_its_limits_ends_and_the_worker_goes_on(scenario, server, producer, pool):
     worker = scenario.running(server.url, pool=pool, concurrency=2)
