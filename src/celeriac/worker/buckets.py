@@ -8,6 +8,7 @@ import os
 import struct
 import tempfile
 import time
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from kombu.utils.limits import TokenBucket
@@ -32,6 +33,7 @@ class Buckets:
         self._memory = mmap.mmap(-1, size)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         os.ftruncate(self._file.fileno(), size)
+        weakref.finalize(self, self._file.close)
 
     def take(self, task: str, interval: float) -> float:
         """Take the next start if it is due: returns 0.0, or the seconds until it is."""

@@ -94,7 +94,8 @@ class Consuming:
             self._task_consumer.cancel_by_queue(name)
 
     def _connect(self) -> Lane | Drain:
-        self._connection = connection = self.app.connection_for_read()
+        # A broker that pushes is found dead by its silence; Redis has no use for it.
+        self._connection = connection = self.app.connection_for_read(heartbeat=self.app.conf.broker_heartbeat)
         connection.connect()
         channel = connection.default_channel
         self._task_consumer = consumer = self.app.amqp.TaskConsumer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from celery.bootsteps import Step
@@ -12,8 +13,9 @@ from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import RedisError, ResponseError
 
 from celeriac.exceptions import UnsafeBroker
-from celeriac.options.address import is_redis
+from celeriac.options.address import is_rabbitmq, is_redis
 from celeriac.transport.link import Link, connector
+from celeriac.transport.rabbitmq.check import check_rabbitmq
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,10 +59,14 @@ def check_broker(app: Celery) -> None:
     """
     conf: Any = app.conf
     url = str(conf.broker_read_url or "")
-    if not is_redis(url):
+    if is_redis(url):
+        check: Callable[[], None] = partial(check_redis, app, url)
+    elif is_rabbitmq(url):
+        check = partial(_check_rabbitmq, app)
+    else:
         return
     try:
-        _once_it_answers(lambda: check_redis(app, url), patient=bool(conf.broker_connection_retry_on_startup))
+        _once_it_answers(check, patient=bool(conf.broker_connection_retry_on_startup))
     except UnsafeBroker as error:
         if conf.get("environment") == "production" and not conf.get("broker_allow_unsafe"):
             raise
@@ -93,6 +99,11 @@ def check_redis(app: Celery, url: str) -> None:
         raise UnsafeBroker(broker=broker, problems="; ".join(problems), remedy=remedy)
     if unknown := [name for name, value in found.items() if value is None]:
         logger.warning("%s does not tell %s: whether it keeps its tasks is unknown", broker, " and ".join(unknown))
+
+
+def _check_rabbitmq(app: Celery) -> None:
+    for problem in check_rabbitmq(app):
+        logger.warning("%s. %s", problem.text, problem.remedy)
 
 
 def _once_it_answers(check: Callable[[], None], *, patient: bool) -> None:
