@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_BODY", "Envelope", "read", "read_task"]
 
-LONGEST_BODY: Final = 64 * 1024 * 1024
+LONGEST_BODY: Final = 32 * 1024 * 1024
 """Bytes that a compressed body may grow to."""
 
 # By kombu's names of content: each gives an object whose decompress() can be told where to stop.
