@@ -4,6 +4,7 @@ from celeriac.app import CeleryAppConfig, create_celery_app
 from celeriac.exceptions import CeleriacError
 from celeriac.schedule import ScheduleEntry, crontab, entry, every
 from celeriac.settings import CelerySettings
+from celeriac.tasks.bulk import Arguments, BulkOptions
 from celeriac.tasks.call import CallOptions
 from celeriac.tasks.context import TaskContext
 from celeriac.tasks.controller import TaskController
@@ -22,10 +23,14 @@ from celeriac.tasks.policies import (
 )
 from celeriac.tasks.publisher import CeleryPublisher
 from celeriac.tasks.registry import TasksRegistry
+from celeriac.tasks.report import BulkReport
 from celeriac.tasks.result import Progress, TaskResult
 from celeriac.tasks.workflow import Step, chunked, gather
 
 __all__ = [
+    "Arguments",
+    "BulkOptions",
+    "BulkReport",
     "CallOptions",
     "CeleriacError",
     "CeleryAppConfig",

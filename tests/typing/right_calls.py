@@ -12,6 +12,8 @@ from typing_extensions import TypedDict
 
 import celeriac
 from celeriac import (
+    Arguments,
+    BulkReport,
     Priority,
     Progress,
     Retry,
@@ -111,6 +113,17 @@ def calls() -> None:
     assert_type(registry.sum.delay(1, 2, name=UUID(int=1)).get(), None)
     assert_type(registry.add.apply_async((1, 2), {}, countdown=5, priority=Priority.LOW).get(), int)
     assert_type(registry["add"], TaskHandle[..., Any])
+
+
+def many_calls() -> None:
+    report = registry.add.enqueue_many([(1,), {"x": 1, "y": 2}, Arguments((1,), {"y": 2})], countdown=5)
+    assert_type(report, BulkReport[int])
+    assert_type([result.get() for result in report.results()], list[int])
+    assert_type(registry.ping.enqueue_many(() for _ in range(10)), BulkReport[Pong])
+
+
+async def many_calls_of_coroutines() -> None:
+    assert_type(await registry.add.aenqueue_many([(1,)], batch=10), BulkReport[int])
 
 
 async def calls_of_coroutines() -> None:
