@@ -43,7 +43,7 @@ class LaneTasks(bootsteps.StartStopStep):
         """Take no task messages in this process, and let others see and reach the children."""
         c = parent
         supervisor = c.pool.supervisor
-        c.task_consumer = Handed(c.task_consumer, c.pool)
+        c.task_consumer = Handed(c.task_consumer, c.pool, lambda: c.controller.blueprint.state != bootsteps.RUN)
         c.cancel_active_requests = supervisor.end_all
         c.controller.wait_for_soft_shutdown = lambda: _wait_softly(c.app.conf, supervisor)
         supervisor.clerk.eventer = c.event_dispatcher
@@ -101,11 +101,17 @@ class Handed:
     """Stands for the consumer of tasks; what it is told goes to the children.
 
     The real one has declared the queues, and consumes nothing.
+
+    Args:
+        consumer: the real one.
+        pool: the children's.
+        stopping: whether the whole worker is about to end.
     """
 
-    def __init__(self, consumer: Any, pool: Any) -> None:
+    def __init__(self, consumer: Any, pool: Any, stopping: Callable[[], bool]) -> None:
         self._consumer = consumer
         self._pool = pool
+        self._stopping = stopping
         self.on_message: Callable[[Any], None] | None = None
         self.channel = consumer.channel
         self.by_name = {queue.name: queue for queue in consumer.queues}
@@ -138,8 +144,9 @@ class Handed:
         self._pool.supervisor.ask_all("cancel_queue", name)
 
     def cancel(self) -> None:
-        """Have the children begin nothing more."""
-        self._pool.on_close()
+        """Have the children begin nothing more, unless it is only this process that lost its connection."""
+        if self._stopping():
+            self._pool.on_close()
 
     def close(self) -> None:
         """Close the channel's consumer, which consumed nothing."""
