@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from celery import Celery, Signature, Task, chain, chord, group
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.result import allow_join_result
 from pydantic import BaseModel
 from redis import Redis
@@ -203,6 +204,16 @@ def tasks_on(app: Celery) -> SimpleNamespace:  # noqa: C901, PLR0915  one functi
     def sleeps(seconds: float, *args: Any) -> float:
         time.sleep(seconds)
         return seconds
+
+    @task(name="c.stubborn")
+    def stubborn() -> None:
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(60)
+        time.sleep(60)
+
+    @task(name="c.metered", rate_limit="4/s")
+    def metered() -> float:
+        return time.time()
 
     @task(name="c.rejects", acks_late=True)
     def rejects() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -51,11 +51,13 @@ def stages(*names: str) -> list[Any]:
 
 
 @contextmanager
-def stage_of(name: str, *, concurrency: int = 2, **options: Any) -> Generator[Stage]:
+def stage_of(
+    name: str, *, concurrency: int = 2, env: Mapping[str, str] | None = None, **options: Any
+) -> Generator[Stage]:
     """A server, a worker and an app. ``stock-prefork`` is Celery without a line of ours."""
     broker, _, pool = name.partition("-")
     with redis_server() as redis_url, _broker(broker, redis_url) as url:
-        env = pool_environment(pool)
+        env = pool_environment(pool) | dict(env or {})
         if broker == "stock":
             env["STOCK"] = "1"
         else:
