@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,11 @@ def fine(path: str | None = None) -> str:
         with Path(path).open("a") as file:
             file.write("ran\n")
     return "fine"
+
+
+@app.task(name="fragile.slow")
+def slow(path: str, seconds: float) -> str:
+    with Path(path).open("a") as file:
+        file.write("ran\n")
+    time.sleep(seconds)
+    return "slow"

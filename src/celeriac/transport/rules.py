@@ -11,6 +11,7 @@ from kombu.serialization import prepare_accept_content
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Queue
 
     from celeriac.transport.envelope import Envelope
 
@@ -45,10 +46,10 @@ class Rules:
         app = self._app()
         return app is None or task in app.tasks
 
-    def has_queue(self, name: str) -> bool:
-        """Whether a queue is one of the application's own, which hold nothing but tasks."""
+    def queue(self, name: str) -> Queue | None:
+        """The application's own queue of that name, which holds nothing but tasks."""
         app = self._app()
-        return app is not None and name in app.amqp.queues
+        return None if app is None else app.amqp.queues.get(name)
 
     @property
     def delay_queue_type(self) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from kombu import Exchange
+from kombu.exceptions import OperationalError
 
+from celeriac.exceptions import BrokerUnavailable
 from celeriac.transport.publishing.amqp import PublishingAMQP
-from celeriac.transport.rabbitmq.budget import within
+from celeriac.transport.rabbitmq.budget import Unconfirmed, within
 from celeriac.transport.rabbitmq.names import DELAYS
 from celeriac.transport.rabbitmq.queues import QUORUM, SafeQueues
 from celeriac.transport.rabbitmq.topology import bind_delays, declare_delays, key_behind
@@ -32,11 +35,23 @@ class RabbitAMQP(PublishingAMQP):
         send: Any = super()._create_task_sender()
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
-            with within(float(conf.get("publish_timeout") or 2)):
-                exchange = options.get("exchange")
-                if (exchange.name if isinstance(exchange, Exchange) else exchange) == DELAYS:
-                    self._prepare_delay(producer, str(options.get("routing_key")))
-                return send(producer, name, message, **options)
+            started = time.monotonic()
+            try:
+                with within(float(conf.get("publish_timeout") or 2)):
+                    exchange = options.get("exchange")
+                    if (exchange.name if isinstance(exchange, Exchange) else exchange) == DELAYS:
+                        self._prepare_delay(producer, str(options.get("routing_key")))
+                    return send(producer, name, message, **options)
+            except (OperationalError, *producer.connection.recoverable_connection_errors) as error:
+                if isinstance(error, BrokerUnavailable):
+                    raise
+                raise BrokerUnavailable(
+                    task=name,
+                    broker=producer.connection.as_uri(),
+                    seconds=time.monotonic() - started,
+                    reason=str(error) or type(error).__name__,
+                    uncertain=isinstance(error, Unconfirmed),
+                ) from error
 
         return send_task_message
 

@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from kombu.exceptions import OperationalError
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["remaining", "within"]
+__all__ = ["Unconfirmed", "remaining", "within"]
 
 _deadline: ContextVar[float | None] = ContextVar("celeriac_publish_deadline", default=None)
+
+
+class Unconfirmed(OperationalError):
+    """The server may have the message, and has not said so in time."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from kombu.transport import pyamqp
 from typing_extensions import override
 
 from celeriac.exceptions import QueueMismatch, UnroutableMessage
-from celeriac.transport.rabbitmq.budget import remaining
+from celeriac.transport.rabbitmq.budget import Unconfirmed, remaining
 from celeriac.transport.rabbitmq.intake import Intake
 from celeriac.transport.rabbitmq.names import CONSUMER_TIMEOUT, plain_headers
 
@@ -129,7 +129,7 @@ class SafeChannel(_Channel):  # type: ignore[misc]
         """Leave a connection that does not answer: the next publish makes a new one."""
         self.connection.collect()
         # Not sent again: it may have arrived, and would run twice.
-        raise OperationalError(problem)
+        raise Unconfirmed(problem)
 
     @override
     def wait(self, method: Any, callback: Any = None, timeout: float | None = None, **kwargs: Any) -> Any:
@@ -180,7 +180,7 @@ class SafeChannel(_Channel):  # type: ignore[misc]
     ) -> Any:
         """Consume; messages of the application's own queues are looked at first."""
         rules = self.connection.rules
-        if not no_ack and callback is not None and rules is not None and rules.has_queue(queue):
+        if not no_ack and callback is not None and rules is not None and rules.queue(queue) is not None:
             courier = self.connection.courier_for(queue)
             callback = Intake(self, courier, queue, callback, rules)
             arguments = {"x-consumer-timeout": CONSUMER_TIMEOUT} | (arguments or {})

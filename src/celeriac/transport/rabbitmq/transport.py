@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from typing import Any, Final
 
 from amqp.transport import SSLTransport
@@ -19,7 +20,7 @@ from celeriac.transport.rabbitmq.budget import remaining
 from celeriac.transport.rabbitmq.channel import SafeChannel
 from celeriac.transport.rabbitmq.courier import Courier
 from celeriac.transport.rabbitmq.pulse import keep_alive
-from celeriac.transport.rabbitmq.topology import bind_parking, declare_dead_letters, declare_delays
+from celeriac.transport.rabbitmq.topology import bind_delays, bind_parking, declare_dead_letters, declare_delays
 
 __all__ = ["CONFIRM_TIMEOUT", "SafeConnection", "SafeSSLTransport", "SafeTransport"]
 
@@ -74,6 +75,17 @@ class SafeConnection(_Connection):  # type: ignore[misc]
 
         transport._write, transport._quick_recv = alone(transport._write), alone(transport._quick_recv)  # noqa: SLF001  it has no other seam
 
+    @override
+    def drain_events(self, timeout: float | None = None) -> Any:
+        # py-amqp begins to count again with every heartbeat of the server, and may never come to an end.
+        if not timeout:
+            return super().drain_events(timeout)
+        deadline = time.monotonic() + timeout
+        while not self.blocking_read(max(deadline - time.monotonic(), 0.001)):
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+        return None
+
     def beat(self) -> None:
         """Send a heartbeat, from whatever thread: frames are written one at a time."""
         if self._frame_writer is None or self._writing.locked():
@@ -93,6 +105,8 @@ class SafeConnection(_Connection):  # type: ignore[misc]
             declare_delays(self.client, self.rules.delay_queue_type)
             self._courier = Courier(self)
         with self.channel() as channel:
+            if (declared := self.rules.queue(queue)) is not None:
+                bind_delays(channel, declared)
             bind_parking(channel, queue)
         return self._courier
 
