@@ -38,7 +38,7 @@ def test_a_message_is_protocol_2_with_plain_json(alone):
     assert headers["root_id"] == result.id
     assert headers["parent_id"] is None
     assert headers["retries"] == 0
-    assert (headers["argsrepr"], headers["kwargsrepr"]) == ("[2]", "{'y': 3}")
+    assert (headers["argsrepr"], headers["kwargsrepr"]) == ("(2,)", "{'y': 3}")
     assert headers["tenant"] == "acme"
     assert message["content-type"] == "application/json"
     args, kwargs, embed = body_of(message)
