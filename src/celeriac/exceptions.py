@@ -408,7 +408,7 @@ class ResultTimeout(ResultError, CeleryTimeoutError, TimeoutError):
 class ResultUnavailable(ResultError, ConnectionError):
     """The result backend did not answer."""
 
-    template = "the result of {task}[{id}] cannot be read: {backend} did not answer ({reason})"
+    template = "the result of {task}[{id}] cannot be read: {backend}: {reason}"
     task: str
     id: str
     backend: str
