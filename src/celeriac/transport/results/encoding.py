@@ -19,6 +19,9 @@ SUCCEEDED: Final = b'{"status": "SUCCESS"'
 """How a success begins."""
 
 
+_quoted: Callable[[str], str] = encoder.encode_basestring_ascii
+
+
 def _encoder() -> Callable[[Any], str] | None:
     """The encoder of kombu, made once instead of for each value; ``None`` where Python has no encoder in C."""
     make: Any = getattr(encoder, "c_make_encoder", None)
@@ -27,7 +30,7 @@ def _encoder() -> Callable[[Any], str] | None:
     # No markers: what contains itself ends in a RecursionError here, and gets its proper error from kombu.
     default = JSONEncoder().default
     flags = (False, False, True)  # unsorted, no key skipped, NaN allowed: json's defaults, and so kombu's
-    encode: Any = make(None, default, encoder.encode_basestring_ascii, None, ": ", ", ", *flags)
+    encode: Any = make(None, default, _quoted, None, ": ", ", ", *flags)
     return lambda value: "".join(encode(value, 0))
 
 
@@ -78,7 +81,8 @@ class MetaEncoder:
                 more = f', "group_id": {json(request.group)}'
             if request.parent_id:
                 more += f', "parent_id": {json(request.parent_id)}'
+        told = "null" if traceback is None else json(traceback)
         return (
-            f'{{"status": {json(state)}, "result": {json(result)}, "traceback": {json(traceback)}, '
-            f'"children": {children}, "date_done": {date}{more}, "task_id": {json(task_id)}}}'
+            f'{{"status": {_quoted(state)}, "result": {json(result)}, "traceback": {told}, "children": {children}, '
+            f'"date_done": {date}{more}, "task_id": {_quoted(task_id)}}}'
         ).encode()
