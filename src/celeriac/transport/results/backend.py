@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import states
@@ -93,6 +94,12 @@ class RedisResultBackend(Waits, Chords):
             celery.exceptions.Reject: after ``store_timeout``: the task has to run again.
         """
         del kwargs
+        if state == states.STARTED and self.writer.coalesce and self._meta.recognizable:
+            # Most tasks have ended before this would be sent.
+            entry = Entry(self.get_key_for_task(task_id), b"", int(self.expires or 0), success=False, guard=SUCCEEDED)
+            entry.late = partial(self._meta.encode, task_id, result, state, traceback, request)
+            self.writer.put(entry, final=False)
+            return result
         encoded = self.encode_result(result, state)
         payload = self._meta.encode(task_id, encoded, state, traceback, request)
         if len(payload) > self._MAX_STR_VALUE_SIZE:

@@ -59,6 +59,7 @@ class Entry:
         guard: how the payload of a success begins, where that can be told by its first bytes.
         succeeded: otherwise, what tells whether a stored payload is a success.
         position: its place in the sequence of all results of this process.
+        late: makes the payload when it is sent; what is superseded before is never encoded.
     """
 
     key: bytes
@@ -68,6 +69,7 @@ class Entry:
     guard: bytes = b""
     succeeded: Callable[[bytes], bool] | None = None
     position: int = 0
+    late: Callable[[], bytes] | None = None
 
     @property
     def scripted(self) -> bool:
@@ -81,6 +83,8 @@ class Entry:
 
     def render(self) -> bytes:
         """Its commands as they travel."""
+        if self.late is not None:
+            self.payload, self.late = self.late(), None
         key, payload = self.key, self.payload
         size, length, expires = len(key), len(payload), b"%d" % self.expires
         if self.scripted:
