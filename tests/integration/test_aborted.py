@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.integration.conftest import until
 from tests.kit.stage import Stage, stages
@@ -50,6 +52,6 @@ def test_such_a_failure_is_seen_by_an_errback_and_ends_a_chord(stage: Stage) -> 
 
 
 def _running(stage: Stage) -> set[int]:
-    told = stage.app.control.inspect([stage.worker.node], timeout=5).stats() or {}
+    told: dict[str, Any] = stage.app.control.inspect([stage.worker.node], timeout=5).stats() or {}
     pool = told.get(stage.worker.node, {}).get("pool", {})
     return set(pool.get("processes", ()))

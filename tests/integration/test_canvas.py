@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import chain, chord, group
 from celery.exceptions import ImproperlyConfigured
+from tests.kit.canvas import chain, chord, group
 from tests.kit.stage import Stage, stages
 
 WAIT = 15

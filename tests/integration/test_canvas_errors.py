@@ -8,10 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery import chain, chord, group
 from celery.exceptions import ChordError
 from tests.integration.conftest import until
-from tests.kit.canvas import ExpectedError
+from tests.kit.canvas import ExpectedError, chain, chord, group
 from tests.kit.stage import Stage, stages
 
 WAIT = 15

@@ -10,11 +10,9 @@ from uuid import uuid4
 
 import celery.exceptions
 import pytest
-from celery import chain, chord, group
-from celery.canvas import StampingVisitor
 from celery.result import AsyncResult, GroupResult, ResultSet
 from tests.integration.conftest import until
-from tests.kit.canvas import ExpectedError
+from tests.kit.canvas import ExpectedError, StampingVisitor, chain, chord, group
 from tests.kit.stage import Stage, stages
 
 WAIT = 15
@@ -217,7 +215,8 @@ def test_one_revoked_member_revokes_who_waits_for_the_whole(stage: Stage, name: 
     wanted = uuid4().hex
     stamped = t.same.si(1)
     stamped.stamp(monitoring_id=wanted)
-    stage.app.control.revoke_by_stamped_headers({"monitoring_id": [wanted]}, reply=True, timeout=5, limit=1)
+    control: Any = stage.app.control
+    control.revoke_by_stamped_headers({"monitoring_id": [wanted]}, reply=True, timeout=5, limit=1)
     canvas = {
         "group": group(t.same.si(1), stamped),
         "header": chord([t.same.si(1), stamped], t.same.si(2)),
@@ -230,7 +229,7 @@ def test_one_revoked_member_revokes_who_waits_for_the_whole(stage: Stage, name: 
 # stamps
 
 
-class Stamps(StampingVisitor):
+class Stamps(StampingVisitor):  # type: ignore[misc]
     """Stamps every task with one header, and groups and chords with another."""
 
     def __init__(self, value: str) -> None:
@@ -294,7 +293,7 @@ def test_ids_of_roots_and_parents_in_a_group(stage: Stage) -> None:
     result = (t.ids.si(1) | t.ids.si(2) | group(t.ids.si(n) for n in range(3, 6))).apply_async()
     assert isinstance(result, GroupResult)
     values = result.get(timeout=WAIT)
-    second = result.parent
+    second: Any = result.parent
     assert all(value[:2] == [second.parent.id, second.id] for value in values)
 
 
@@ -333,7 +332,7 @@ def test_sets_and_saved_groups_of_results(stage: Stage) -> None:
         ResultSet([t.add.delay(1, 1), t.fails.delay()], app=stage.app).get(timeout=WAIT)
     running = group(t.add.s(1, 1), t.add.s(2, 2)).apply_async()
     running.save(backend=stage.app.backend)
-    restored = GroupResult.restore(running.id, app=stage.app, backend=stage.app.backend)
+    restored: Any = GroupResult.restore(running.id, app=stage.app, backend=stage.app.backend)
     assert restored.get(timeout=WAIT) == [2, 4]
     assert [child.id for child in restored.results] == [child.id for child in running.results]
 

@@ -94,8 +94,8 @@ def test_plain_celery_calls_its_own_declaration_of_our_task(stage: Stage, stock:
         raise NotImplementedError
 
     assert add.delay(1, 2).get(timeout=WAIT) == 3
-    ours = AsyncResult(add.delay(2, 3).id, app=stage.app)
-    assert ours.get(timeout=WAIT) == 5
+    own: Any = AsyncResult(add.delay(2, 3).id, app=stage.app)
+    assert own.get(timeout=WAIT) == 5
 
 
 @ours

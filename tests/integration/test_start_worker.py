@@ -88,14 +88,14 @@ def test_a_rate_of_each_worker_holds(stage: Stage) -> None:
     starts = sorted(result.get(timeout=WAIT) for result in results)
     # Celery's bucket lets the first through at once: four more take three quarters of a second at least.
     assert starts[-1] - starts[0] > 0.7
-    (answer,) = stage.app.control.rate_limit("c.metered", "100/s", reply=True, timeout=5, limit=1)
+    (answer,) = _control(stage).rate_limit("c.metered", "100/s", reply=True, timeout=5, limit=1)
     assert "ok" in answer[stage.worker.node]
     try:
         results = [stage.t.metered.delay() for _ in range(10)]
         starts = sorted(result.get(timeout=WAIT) for result in results)
         assert starts[-1] - starts[0] < 2
     finally:
-        stage.app.control.rate_limit("c.metered", "4/s", reply=True, timeout=5, limit=1)
+        _control(stage).rate_limit("c.metered", "4/s", reply=True, timeout=5, limit=1)
 
 
 @pytest.mark.proves("S002-8", "S000-38")
@@ -107,6 +107,10 @@ def test_a_busy_process_keeps_no_messages_from_the_others(stage: Stage) -> None:
     assert [result.get(timeout=3) for result in quick] == list(range(10))
     assert long.state != "SUCCESS"
     assert long.get(timeout=WAIT) == 4
+
+
+def _control(stage: Stage) -> Any:
+    return stage.app.control
 
 
 @contextmanager
@@ -133,7 +137,8 @@ def test_a_queue_is_read_by_the_worker_that_names_it_and_the_urgent_run_first(
 ) -> None:
     name = request.node.callspec.id
     queue, key = f"high_priority_{uuid4().hex[:6]}", uuid4().hex
-    stage.app.amqp.queues.select_add(queue)
+    queues: Any = stage.app.amqp.queues
+    queues.select_add(queue)
     # Redis: the lower the more urgent; a quorum queue of RabbitMQ knows two classes, up to 4 and above.
     order = [9, 6, 3, 0] if stage.broker == "redis" else [0, 9]
     for priority in order:
@@ -156,8 +161,8 @@ def test_a_worker_grows_with_its_work_and_shrinks_again(name: str) -> None:
         inspect = stage.app.control.inspect([stage.worker.node], timeout=5)
 
         def processes() -> int:
-            told = (inspect.stats() or {}).get(stage.worker.node, {})
-            return len(told.get("pool", {}).get("processes", ()))
+            told: Any = inspect.stats() or {}
+            return len(told.get(stage.worker.node, {}).get("pool", {}).get("processes", ()))
 
         until(lambda: processes() == 1)
         began = time.monotonic()

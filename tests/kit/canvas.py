@@ -8,18 +8,27 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from celery import Celery, Signature, Task, chain, chord, group
+from celery import Celery, Signature, Task
+from celery import canvas as _canvas
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.result import allow_join_result
 from pydantic import BaseModel
 from redis import Redis
 
 from celeriac import create_celery_app
+
+# Celery's stubs know a part of what these take and give.
+_untyped: Any = _canvas
+chain: Any = _untyped.chain
+chord: Any = _untyped.chord
+group: Any = _untyped.group
+StampingVisitor: Any = _untyped.StampingVisitor
 
 
 class ExpectedError(Exception):
@@ -49,7 +58,8 @@ def note(key: str, value: object) -> None:
 
 def tasks_on(app: Celery) -> SimpleNamespace:  # noqa: C901, PLR0915  one function for each thing that a canvas can do
     """Register the functions on an app."""
-    task: Any = partial(app.task, shared=False)  # Celery would give them to every app of the process
+    decorator: Any = partial(app.task, shared=False)  # Celery would give them to every app of the process
+    task: Callable[..., Callable[[Callable[..., Any]], Any]] = decorator
 
     @task(name="c.add")
     def add(x: Any, y: Any) -> Any:
@@ -198,7 +208,7 @@ def tasks_on(app: Celery) -> SimpleNamespace:  # noqa: C901, PLR0915  one functi
                 raise ExpectedError(self.request.retries)
             return int(self.request.retries)
 
-    persistent = app.register_task(Persistent())
+    app.register_task(Persistent())
 
     @task(name="c.sleeps")
     def sleeps(seconds: float, *args: Any) -> float:
@@ -249,8 +259,9 @@ def tasks_on(app: Celery) -> SimpleNamespace:  # noqa: C901, PLR0915  one functi
 
         def shape(each: Any) -> Any:
             assert isinstance(each, Signature)
+            members: Any = each
             parts = [shape(part) for part in getattr(each, "tasks", ())]
-            return [each.task, *parts, *([shape(each.body)] if isinstance(each, chord) else [])]
+            return [each.task, *parts, *([shape(members.body)] if isinstance(each, chord) else [])]
 
         return shape(app.signature(signature))
 

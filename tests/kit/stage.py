@@ -36,7 +36,7 @@ class Stage:
     pool: str
     app: Celery
     t: SimpleNamespace
-    redis: Redis[Any]
+    redis: Redis
     worker: WorkerProcess
 
     def noted(self, key: str) -> list[str]:

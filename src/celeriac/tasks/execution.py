@@ -104,7 +104,11 @@ class Execution:
         kept: dict[str, Any] = {}
         if self.definition.signature.secret_arguments:  # else Celery would show what they hold
             kept = {"argsrepr": request.argsrepr, "kwargsrepr": request.kwargsrepr}
-        raise task.retry(exc=error, countdown=countdown, max_retries=max_retries, **kept)
+        try:
+            raise task.retry(exc=error, countdown=countdown, max_retries=max_retries, **kept)
+        except Reject as refused:
+            # The next attempt could not be sent. Celery drops the message then; here it is tried again as it is.
+            raise Reject(refused.reason, requeue=True) from refused
 
 
 def register_task(app: Celery, definition: TaskDeclaration, container: Resolver) -> Any:

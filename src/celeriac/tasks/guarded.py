@@ -13,7 +13,7 @@ from functools import wraps
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from billiard.common import terminate_handler_fired
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]  # newer than the stubs
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.utils.text import truncate
 from kombu.utils.encoding import safe_repr

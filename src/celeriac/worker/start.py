@@ -8,6 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from amqp.exceptions import AMQPError
 from celery.bootsteps import Step
 from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import RedisError, ResponseError
@@ -37,16 +38,16 @@ _IN_INFO: Final = {"appendonly": ("persistence", "aof_enabled"), "maxmemory-poli
 _LONGEST_WAIT: Final = 2.0
 
 
-class HonestStart(Step):  # type: ignore[misc]  # untyped
+class HonestStart(Step):
     """The step of a worker, whatever its pool, that looks at the broker before anything is taken from it."""
 
-    def create(self, worker: Any) -> None:
+    def create(self, parent: Any) -> None:
         """Check the broker.
 
         Raises:
             UnsafeBroker: it would lose tasks, and this is production.
         """
-        check_broker(worker.app)
+        check_broker(parent.app)
 
 
 def check_broker(app: Celery) -> None:
@@ -83,7 +84,8 @@ def check_redis(app: Celery, url: str) -> None:
         redis.exceptions.ConnectionError: it does not answer.
     """
     conf: Any = app.conf
-    options = {"ssl": conf.broker_use_ssl or None, **(conf.broker_transport_options or {})}
+    said: dict[str, Any] = conf.broker_transport_options or {}
+    options = {"ssl": conf.broker_use_ssl or None, **said}
     link = Link(connector(url, options=options, protocol=2), timeout=5.0)
     broker = maybe_sanitize_url(url)
     try:
@@ -111,7 +113,7 @@ def _once_it_answers(check: Callable[[], None], *, patient: bool) -> None:
     while True:
         try:
             return check()
-        except (RedisError, OSError) as error:
+        except (RedisError, AMQPError, OSError) as error:
             if not patient:
                 logger.warning("the broker was not checked: %s", error)  # and the worker will say the rest
                 return None

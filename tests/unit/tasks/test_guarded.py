@@ -10,7 +10,7 @@ from weakref import ref
 
 import celery
 import pytest
-from celery.exceptions import WorkerShutdown
+from celery.exceptions import SoftTimeLimitExceeded, WorkerShutdown
 
 import celeriac
 from celeriac import CeleryAppConfig, CeleryPublisher, Retry, TaskContext, TaskController, create_celery_app, task
@@ -79,7 +79,7 @@ class Plain:
 
 
 @pytest.fixture
-def app():
+def app() -> Any:
     return create_celery_app(CeleryAppConfig.from_mapping({"task_always_eager": True, "environment": "test"}))
 
 
@@ -113,7 +113,7 @@ def test_a_controller_is_asked_about_it(registry):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_function_tasks_and_class_tasks_are_guarded_as_well(app, kind):
+def test_function_tasks_and_class_tasks_are_guarded_as_well(app: Any, kind):
     @app.task(name="function")
     def function():
         raise KINDS[kind]
@@ -123,7 +123,7 @@ def test_function_tasks_and_class_tasks_are_guarded_as_well(app, kind):
         assert self.name == "bound"
         raise KINDS[kind]
 
-    class Old(celery.Task):
+    class Old(celery.Task):  # type: ignore[type-arg]
         name = "old"
 
         def run(self):
@@ -136,7 +136,7 @@ def test_function_tasks_and_class_tasks_are_guarded_as_well(app, kind):
         assert (result.result.task, type(result.result.__cause__)) == (each.name, type(KINDS[kind]))
 
 
-def test_autoretry_sees_the_error_itself(app):
+def test_autoretry_sees_the_error_itself(app: Any):
     attempts = []
 
     @app.task(bind=True, name="retried", autoretry_for=(MemoryError,), retry_kwargs={"countdown": 0, "max_retries": 2})
@@ -148,7 +148,7 @@ def test_autoretry_sees_the_error_itself(app):
     assert attempts == [0, 1, 2]
 
 
-def test_a_task_called_as_a_function_raises_what_it_raises(app):
+def test_a_task_called_as_a_function_raises_what_it_raises(app: Any):
     @app.task(name="function")
     def function():
         raise SystemExit(3)
@@ -158,7 +158,7 @@ def test_a_task_called_as_a_function_raises_what_it_raises(app):
 
 
 def test_ordinary_errors_are_their_own_failure():
-    for error in (ValueError(), RecursionError(), celery.exceptions.SoftTimeLimitExceeded()):
+    for error in (ValueError(), RecursionError(), SoftTimeLimitExceeded()):
         assert failure_of("x", error) is error
 
 

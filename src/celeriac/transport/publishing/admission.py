@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from celery._state import task_join_will_block
+from celery._state import task_join_will_block  # type: ignore[attr-defined]  # unknown to the stubs
 from redis.exceptions import RedisError, ResponseError
 
 from celeriac.exceptions import BrokerFull
