@@ -67,7 +67,10 @@ class RedisResultBackend(Waits, Chords):
         timeout = timeout_of(self.app.conf)
         if self.connparams.get("socket_timeout") == 120.0:  # noqa: PLR2004  Celery's default
             self.connparams["socket_timeout"] = timeout
-        self.connparams.setdefault("socket_connect_timeout", timeout)
+        if "path" in self.connparams:  # a socket of the file system, which knows neither
+            self.connparams.pop("socket_keepalive", None)
+        elif not self.connparams.get("socket_connect_timeout"):
+            self.connparams["socket_connect_timeout"] = timeout
         self.connparams["retry"] = Retry(NoBackoff(), 0)  # Celery's own retry policy stands around it
         connect = connector_of(self)
         self.subscription = Subscription(connect, timeout=timeout, patience=2 * timeout)
