@@ -14,9 +14,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOAD_SCRIPT", "Entry", "is_forgotten_script", "is_hopeless", "is_passing"]
+__all__ = ["LOAD_SCRIPT", "Entry", "is_forgotten_script", "is_hopeless", "is_passing", "is_refused_for_memory"]
 
 _STORE: Final = b"""
+-- A server without memory stops a script at its first write that takes any, and at no later one. What ends a task frees
+-- its message, so it has to pass.
+redis.call('DEL', KEYS[1] .. ':none')
 local guard = ARGV[1]
 if #guard > 0 and redis.pcall('GETRANGE', KEYS[1], 0, #guard - 1) == guard then return 0 end
 local stored
@@ -60,6 +63,7 @@ class Entry:
         succeeded: otherwise, what tells whether a stored payload is a success.
         position: its place in the sequence of all results of this process.
         late: makes the payload when it is sent; what is superseded before is never encoded.
+        refused: whether a plain write was refused for want of memory.
     """
 
     key: bytes
@@ -70,11 +74,12 @@ class Entry:
     succeeded: Callable[[bytes], bool] | None = None
     position: int = 0
     late: Callable[[], bytes] | None = None
+    refused: bool = False
 
     @property
     def scripted(self) -> bool:
-        """Whether the script stores it: what must not overwrite a success, and what is large."""
-        return not self.expires or len(self.payload) >= LARGE or not self.success
+        """Whether the script stores it: what must not overwrite a success, what is large, what finds no memory."""
+        return not self.expires or len(self.payload) >= LARGE or not self.success or self.refused
 
     @property
     def replies(self) -> int:
@@ -91,6 +96,11 @@ class Entry:
             guard = b"" if self.success else self.guard
             return _SCRIPTED % (size, key, len(guard), guard, length, payload, len(expires), expires)
         return _PLAIN % (size, key, length, payload, len(expires), expires, size, key, length, payload)
+
+
+def is_refused_for_memory(reply: Any) -> bool:
+    """Whether the server has no memory left for a plain write; the script gets through."""
+    return isinstance(reply, OutOfMemoryError)
 
 
 def is_forgotten_script(reply: Any) -> bool:

@@ -16,7 +16,13 @@ from weakref import WeakSet
 
 from redis.exceptions import RedisError
 
-from celeriac.transport.results.entry import LOAD_SCRIPT, Entry, is_forgotten_script, is_hopeless
+from celeriac.transport.results.entry import (
+    LOAD_SCRIPT,
+    Entry,
+    is_forgotten_script,
+    is_hopeless,
+    is_refused_for_memory,
+)
 from celeriac.transport.results.flusher import Flusher
 from celeriac.transport.results.queue import EntryQueue
 
@@ -269,6 +275,8 @@ class ResultWriter:
                 continue
             if is_forgotten_script(reply):
                 self._known = False
+            elif is_refused_for_memory(reply) and not entry.scripted:
+                entry.refused = True
             elif is_hopeless(reply):
                 logger.error("%s refused the result at %s for good: %s", self._address, entry.key.decode(), reply)
                 continue
