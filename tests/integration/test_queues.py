@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import APP, broker_on, until
+from tests.integration.conftest import until
 from tests.kit.service import Registry
 
 from celeriac import CeleryPublisher, Priority, TaskResult
-from celeriac.testing.worker import WorkerProcess
 
 pytestmark = pytest.mark.xdist_group("queues")
 WAIT = 20
@@ -39,18 +38,6 @@ def test_on_redis_the_urgent_run_first(alone, start, tmp_path):
     start(pool="solo", queues=["default"], arguments=["--prefetch-multiplier=1"])
     for result in results:
         result.get(timeout=WAIT)
-    assert path.read_text().split() == EXPECTED
-
-
-@pytest.mark.proves("S000-3")
-def test_on_rabbitmq_the_urgent_run_first(alone, rabbitmq_url, tmp_path):
-    path = tmp_path / "order"
-    with broker_on(alone.url, broker_url=rabbitmq_url) as broker:
-        results = publish_least_urgent_first(broker.registry, path)
-        env = {"CELERY_BROKER_URL": rabbitmq_url}
-        with WorkerProcess(APP, redis_url=alone.url, env=env, pool="solo", queues=["default"]):
-            for result in results:
-                result.get(timeout=WAIT)
     assert path.read_text().split() == EXPECTED
 
 

@@ -157,10 +157,11 @@ def test_a_classic_queue_with_priorities_gives_the_urgent_first(rabbit, tmp_path
     registry = rabbit.client(task_queues=queues).registry
     order = [Priority.LOW, Priority.NORMAL, Priority.HIGH, Priority.CRITICAL]
     results = [registry.record.s(path, each.name).set(priority=each).delay() for each in order]
+    results.insert(2, registry.record.delay(path, "unsaid"))
     rabbit.start(env={"CELERY_TASK_QUEUES": json.dumps(queues)})
     for result in results:
         result.get(timeout=WAIT)
-    assert executions(path) == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
+    assert executions(path) == ["CRITICAL", "HIGH", "NORMAL", "unsaid", "LOW"]
 
 
 @pytest.mark.proves("S000-3")
