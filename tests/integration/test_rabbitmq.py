@@ -21,7 +21,7 @@ from celeriac.testing.servers import rabbitmq_server
 pytestmark = [pytest.mark.xdist_group("rabbitmq"), pytest.mark.timeout(120)]
 WAIT = 30
 FRAGILE = "tests.kit.fragile"
-POOLS = ["prefork", "threads", "solo"]
+POOLS = ["lane", "prefork", "threads", "solo"]
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +65,22 @@ def test_a_task_whose_worker_is_killed_runs_again_at_once(rabbit, pool, tmp_path
 
 
 @pytest.mark.proves("S002-6")
-def test_a_task_whose_pool_process_is_killed_runs_again(rabbit, tmp_path):
+@pytest.mark.parametrize("pool", ["lane", "prefork"])
+def test_a_task_whose_pool_process_is_killed_runs_again(rabbit, pool, tmp_path):
     path = tmp_path / "executions"
-    rabbit.start(pool="prefork", concurrency=1)
+    rabbit.start(pool=pool, concurrency=1)
     result = rabbit.client().registry.stall.delay(path)
     os.kill(int(until(lambda: executions(path))[0]), signal.SIGKILL)
     assert result.get(timeout=WAIT) == "execution 2"
 
 
-def test_a_task_runs_no_more_often_than_it_may(rabbit, tmp_path):
+@pytest.mark.parametrize("pool", ["lane", "prefork"])
+def test_a_task_runs_no_more_often_than_it_may(rabbit, pool, tmp_path):
     path = tmp_path / "executions"
     client = rabbit.client()
     result = client.app.send_task("fragile.dies", (str(path),))
-    rabbit.start(FRAGILE, pool="prefork", concurrency=1, env={"CELERY_TASK_MAX_DELIVERIES": "3"})
-    (letter,) = until(lambda: DeadLetters(client.app).list().letters)
+    rabbit.start(FRAGILE, pool=pool, concurrency=1, env={"CELERY_TASK_MAX_DELIVERIES": "3"})
+    (letter,) = until(lambda: DeadLetters(client.app).list().letters, timeout=60)
     assert letter.reason == "too-many-deliveries"
     assert (letter.task, letter.task_id, letter.queue) == ("fragile.dies", result.id, rabbit.queue)
     assert letter.deliveries == 3
