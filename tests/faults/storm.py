@@ -7,6 +7,7 @@ import random
 import sys
 import threading
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,8 @@ from tests.faults.harness.waiting import happens_within
 from tests.faults.harness.worker import Pool
 
 SLOTS = 2
+_LEASE = 1.5
+"""Seconds. After each kill, what was begun comes back once they are over."""
 _PAUSES = (0.0, 0.0, 0.0, 0.002, 0.005, 0.02)
 """Seconds that a task takes: mostly none, so that a kill also meets claims and acknowledgements."""
 
@@ -40,7 +43,7 @@ def storm(scenario: Scenario, server: PrivateRedis, *, tasks: int, kills: int, p
     sender.start()
     allowed.release()
     allowed.release()
-    worker = scenario.running(server.url, pool=pool, concurrency=SLOTS, supervised=True)
+    worker = scenario.running(server.url, pool=pool, concurrency=SLOTS, supervised=True, lease=_LEASE)
     pauses = random.Random(chance.random())  # noqa: S311  its own, whatever the sender's thread draws meanwhile
     for number in range(kills):
         before = len(scenario.ledger.counts("done"))
@@ -61,11 +64,12 @@ def main() -> int:
     parser.add_argument("--pool", choices=["lane", "prefork", "threads", "solo"], default="lane")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="celeriac-storm-") as directory:
-        scenario = Scenario(Path(directory), random.Random(SEED))  # noqa: S311  to be had again
+        scenario = Scenario(Path(directory), random.Random(SEED), lambda _: None)  # noqa: S311  to be had again
         try:
             verdict = storm(scenario, scenario.redis(), tasks=options.tasks, kills=options.kills, pool=options.pool)
         finally:
-            scenario.close()
+            with redirect_stdout(None):  # the worker's log
+                scenario.close()
     print(f"FAULTS_SEED={SEED} kills={options.kills} slots={SLOTS} {verdict}")
     return 1 if verdict.lost or verdict.unexpected or verdict.duplicates > options.kills * SLOTS else 0
 

@@ -23,7 +23,7 @@ def server(scenario):
 @pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_kill_9_of_redis_loses_no_acknowledged_task_and_no_worker(scenario, server, producer, pool):
     producer.send(times(50, 500), "work", 0.02)
-    worker = scenario.running(server.url, pool=pool, concurrency=2)
+    worker = scenario.running(server.url, pool=pool, concurrency=2, mingle=True)
     main = worker.pid
     with producer.streaming(40, "work", 0.02):
         for _ in range(times(2, 5)):
@@ -43,7 +43,7 @@ def test_kill_9_of_redis_loses_no_acknowledged_task_and_no_worker(scenario, serv
 def test_a_worker_that_starts_without_its_broker_begins_once_it_is_there(scenario, server, producer):
     producer.send(5)
     server.kill()
-    worker = scenario.worker(server.url)
+    worker = scenario.worker(server.url, mingle=True)
     try:
         worker.start(wait=False)
         worker.wait_for("Connection refused")

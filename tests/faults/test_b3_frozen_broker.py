@@ -17,7 +17,7 @@ FROZEN = scaled(LEASE + 1, 15)
 
 @pytest.mark.parametrize("fault", forms(["frozen"], wide=["paused"]))
 def test_a_redis_that_does_not_answer_costs_time_alone(scenario, server, producer, fault):
-    worker = scenario.running(server.url, concurrency=SLOTS)
+    worker = scenario.running(server.url, concurrency=SLOTS, mingle=True)
     main = worker.pid
     with producer.streaming(30, "work", 0.02):
         scenario.wait_for_done(10)

@@ -28,7 +28,7 @@ def calling(scenario, proxy):
 
 @pytest.fixture
 def worker(scenario, proxy, pool):
-    return scenario.running(proxy.url(), pool=pool, concurrency=SLOTS)
+    return scenario.running(proxy.url(), pool=pool, concurrency=SLOTS, mingle=True)
 
 
 def break_it(fault, proxy, chance):

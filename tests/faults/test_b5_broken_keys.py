@@ -53,7 +53,7 @@ def test_a_key_of_the_wrong_type_stops_no_worker_for_good(scenario, server, prod
         server.client.delete(key)
         server.client.set(key, "what is this?")
         producer.send(1)
-        time.sleep(0.7)
+        time.sleep(0.3)
         server.client.delete(key)
         works(scenario, producer)
         assert worker.pid == main

@@ -32,7 +32,7 @@ def test_callers_are_refused_before_redis_is_full_and_heard_again_once_it_is_dra
     producer = scenario.producer(server.url)
     fill(producer)
     assert used(server) < MEMORY * 0.95
-    worker = scenario.running(server.url)
+    worker = scenario.running(server.url, mingle=True)
     until(lambda: server.client.llen("default\x06\x166") == 0, timeout=30, what="the end of the backlog")
 
     def accepted():
@@ -54,7 +54,7 @@ def test_a_worker_starts_on_a_redis_that_is_full_and_drains_it(scenario):
     while used(server) < MEMORY:
         server.client.append("ballast", "x" * (1 << 20))
     server.configure("maxmemory", str(used(server) - (1 << 20)))
-    worker = scenario.running(server.url)
+    worker = scenario.running(server.url, mingle=True)
     main = worker.pid
     scenario.wait_for_done(100, timeout=40)
     assert worker.pid == main

@@ -31,7 +31,7 @@ def test_kill_9_of_rabbitmq_loses_no_acknowledged_task_and_no_worker(scenario, r
     producer = scenario.producer(results.url, **options)
     env = {f"CELERY_{name.upper()}": value for name, value in options.items()}
     producer.send(times(50, 300), "work", 0.02)
-    worker = scenario.running(results.url, pool=pool, concurrency=2, env=env)
+    worker = scenario.running(results.url, pool=pool, concurrency=2, env=env, mingle=True)
     main = worker.pid
     with producer.streaming(20, "work", 0.02):
         for _ in range(times(1, 3)):

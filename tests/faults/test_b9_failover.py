@@ -29,7 +29,7 @@ def test_a_failover_loses_nothing_that_was_replicated(scenario, watched):
         "CELERY_BROKER_TRANSPORT_OPTIONS": json.dumps(options),
         "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": json.dumps(options),
     }
-    worker = scenario.running(watched.url, env=env, concurrency=2)
+    worker = scenario.running(watched.url, env=env, concurrency=2, mingle=True)
     main = worker.pid
     scenario.wait_for_done(10)
     assert watched.replicated()

@@ -25,7 +25,7 @@ def off_by(hours: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
-@pytest.mark.parametrize("hours", ["+2h", "-2h"])
+@pytest.mark.parametrize("hours", forms(["+2h"], wide=["-2h"]))
 def test_a_wrong_clock_runs_nothing_early_late_or_twice(scenario, server, producer, pool, hours):
     right = scenario.running(server.url, pool=pool, concurrency=1)
     running = producer.send(1, "work", 2 * LEASE)

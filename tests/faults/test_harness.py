@@ -107,6 +107,7 @@ def test_plain_celery_is_convicted_of_losing_what_a_killed_worker_had_begun(scen
         verdict.require(waiting=12)
 
 
+@pytest.mark.wide
 def test_plain_celery_with_late_acknowledgement_leaves_its_tasks_stuck(scenario):
     server = scenario.redis()
     env = {"FAULTS_ACKS_LATE": "1"}

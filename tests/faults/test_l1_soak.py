@@ -60,7 +60,7 @@ def test_a_soak_in_faults_loses_nothing_and_lets_nothing_grow(scenario):
     server = scenario.redis(options={"appendfsync": "always"})
     proxy = scenario.proxy(server.port)
     producer = scenario.producer(proxy.url())
-    worker = scenario.running(proxy.url(), concurrency=SLOTS)
+    worker = scenario.running(proxy.url(), concurrency=SLOTS, mingle=True)
     main = worker.pid
 
     def usage():

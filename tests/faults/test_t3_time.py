@@ -26,6 +26,7 @@ def test_long_tasks_and_tasks_for_later_run_once(scenario, server, producer, poo
     assert verdict.interrupted == 0
 
 
+@pytest.mark.wide
 def test_coroutines_that_wait_longer_than_their_lease_run_once(scenario, server, producer):
     for _ in range(2):
         scenario.running(server.url, concurrency=1, lease=LEASE)

@@ -1,7 +1,7 @@
 """What was attempted, acknowledged, started and done: written by producers and tasks, outside of all that is broken.
 
 It is a file that everybody appends to, one short line by one ``write`` each. The kernel keeps such a line whole and in
-order whatever happens to the writer afterwards. A database would not do: a worker that is stopped in the middle of a
+order, whatever happens to the writer afterwards. A database would not do: a worker that is stopped in the middle of a
 transaction would hold its lock, and so stop the others.
 """
 
@@ -48,7 +48,9 @@ class Ledger:
         os.write(self._descriptor, f"{kind} {key} {os.getpid()} {time.monotonic():.6f}\n".encode())
 
     def __iter__(self) -> Iterator[Record]:
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        written = self.path.read_text(encoding="utf-8")
+        whole = written[: written.rfind("\n") + 1]  # who reads while others write may see half of the last line
+        for line in whole.splitlines():
             kind, key, pid, seconds = line.split(" ")
             yield Record(cast("Kind", kind), key, int(pid), float(seconds))
 

@@ -34,6 +34,7 @@ class Worker:
         pool: ``lane`` is our app's default.
         concurrency: tasks at once, or processes.
         supervised: whether it is started again when it ends before :meth:`close`.
+        mingle: whether it waits a second at each start for what its neighbours have to tell, as workers usually do.
         prefix: what stands before the command, such as ``taskset`` and its options.
         arguments: further options of ``celery worker``.
         name: tells the workers of one test apart.
@@ -48,6 +49,7 @@ class Worker:
         pool: Pool = "lane",
         concurrency: int = 2,
         supervised: bool = False,
+        mingle: bool = False,
         prefix: Sequence[str] = (),
         arguments: Sequence[str] = (),
         name: str = "worker",
@@ -60,6 +62,8 @@ class Worker:
         self._closing = threading.Event()
         command = [sys.executable, "-m", "celery", f"--app={app}", "worker", "--loglevel=INFO"]
         options = [f"--hostname={self.node}", f"--concurrency={self.concurrency}"]
+        if not mingle:
+            options.append("--without-mingle")
         self._command = [*prefix, *command, *options, *arguments]
         path = os.pathsep.join(entry for entry in sys.path if entry)
         chosen = {} if pool == "lane" else {"CELERY_WORKER_POOL": pool}
