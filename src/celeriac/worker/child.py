@@ -12,6 +12,7 @@ from billiard.process import current_process
 from celery import _state as celery_state
 from celery import platforms, signals
 from celery.app import trace
+from celery.app.task import Task
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker import state
 
@@ -132,6 +133,9 @@ class Child:
         own.set_default_app(app)
         app.finalize()
         trace.setup_worker_optimizations(app, self.hostname)
+        # Celery calls run() past __call__() where that is its own, and then does not know its own patch of it again.
+        patched: Any = Task.__call__
+        patched.__module__ = Task.__module__
         state.reset_state()
         state.should_stop = state.should_terminate = None
         signals.worker_process_init.send(sender=self.hostname)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
 from celery.app import trace
-from celery.app.task import Task
+from celery.app.task import Context, Task
 from celery.concurrency.base import BasePool
 from celery.utils.saferepr import saferepr
 from celery.worker import state
@@ -32,6 +32,7 @@ logger = logging.getLogger("celery.worker.strategy")
 
 _USUAL_STRATEGY: Final = "celery.worker.strategy:default"
 _USUAL_REQUEST: Final = "celery.worker.request:Request"
+_KNOWN: Final = frozenset({*vars(Context), "lang", "task", "argsrepr", "kwargsrepr", "compression"})
 UNKNOWN: Final = 1.0
 """Seconds that a task is taken to last before it has run once."""
 
@@ -234,6 +235,8 @@ class Runner:
             )
             if embed:
                 request.update(embed)
+            # What callers passed as headers. Celery finds it by taking away all else, key by key, for each task.
+            request["headers"] = {key: request[key] for key in request.keys() - _KNOWN}
             tag = message.delivery_tag
             soft, hard = limits_of(task, headers.get("timelimit"))
             count[0] += 1
