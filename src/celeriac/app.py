@@ -12,8 +12,8 @@ from celeriac.exceptions import UnknownSetting, nearest
 from celeriac.options.address import is_rabbitmq
 from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings
-from celeriac.transport.rules import Rules
 from celeriac.tasks.guarded import guard
+from celeriac.transport.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +128,8 @@ class _App(Celery):
     @property
     def Beat(self) -> Any:  # noqa: N802  Celery's name
         """What ``celery beat`` starts."""
-        return self.subclass_with_self(cast("Any", "celeriac.schedule.beat:Beat"))
+        beat: Any = self.subclass_with_self(cast("Any", "celeriac.schedule.beat:Beat"))
+        return beat
 
     def _connection(self, url: Any, *args: Any, transport_options: Any = None, **kwargs: Any) -> Any:
         # What our transport asks about messages travels with the connection's options, and stays out of app.conf.
@@ -150,9 +151,20 @@ class _App(Celery):
         decorate: Any = super().task
         return decorate(*args, **{"shared": False, **opts})
 
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        """Celery's. A delay that is too short for the broker's own is told to the worker alone, which waits."""
+        held_until: Any = getattr(self.amqp, "held_until", None)
+        if held_until is not None and (options.get("countdown") or options.get("eta")):
+            moment = held_until(options.get("countdown"), options.get("eta"))
+            if moment is not None:
+                options["headers"] = {**(options.get("headers") or {}), "eta": moment}
+                options["countdown"] = options["eta"] = None
+        send: Any = super().send_task
+        return send(*args, **options)
+
     def _task_from_fun(self, *args: Any, **options: Any) -> Any:
         # Where every function becomes a task, those that wait for the app to be finalized among them.
-        make: Any = super()._task_from_fun  # type: ignore[misc]  # known to Celery, not to its stubs
+        make: Any = super()._task_from_fun
         return guard(make(*args, **options))
 
     def register_task(self, task: Any, **options: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu import Exchange
 from kombu.exceptions import OperationalError
 
@@ -17,6 +19,7 @@ from celeriac.transport.rabbitmq.topology import bind_delays, declare_delays, ke
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 __all__ = ["RabbitAMQP"]
 
@@ -29,6 +32,19 @@ class RabbitAMQP(PublishingAMQP):
         conf: Any = self.app.conf
         usual = conf.task_default_queue_type or QUORUM
         return SafeQueues(*said, usual_type=usual, max_deliveries=conf.get("task_max_deliveries") or 5, **options)
+
+    def held_until(self, countdown: float | None, eta: datetime | str | None) -> str | None:
+        """When a task is due that is due within a second, else None: Celery has RabbitMQ delay for whole seconds.
+
+        Celery rounds less than a second down to none, and refuses that.
+        """
+        app: Any = self.app
+        now: datetime = app.now()
+        if countdown:
+            due = now + timedelta(seconds=float(countdown))
+        else:
+            due = maybe_make_aware(maybe_iso8601(eta) or now, app.timezone)
+        return due.isoformat() if timedelta(0) < due - now < timedelta(seconds=1) else None
 
     def _create_task_sender(self) -> Callable[..., Any]:
         conf: Any = self.app.conf
