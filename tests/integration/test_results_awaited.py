@@ -242,6 +242,7 @@ PASSING: dict[str, Break] = {
     "killed by the server": lambda server, _: server.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub"),
     "restarted": restart,
     "refused for a moment": refuse_for_a_moment,
+    "half-open": lambda _, proxy: proxy.half_open(),
 }
 
 

@@ -29,7 +29,7 @@ READ_AT_ONCE: Final = 100
 """How many keys go into one command: a reply with many large results keeps the others waiting."""
 STALE: Final = 32
 """How many channels may stay subscribed that nobody waits for: to leave them one by one would cost a write each."""
-QUIET: Final = 5.0
+QUIET: Final = 1.0
 """Seconds without a word from the server, while somebody waits, after which it is asked whether it still lives."""
 FIRST_PAUSE, LAST_PAUSE = 0.01, 0.25
 """Seconds between two attempts to connect."""
@@ -262,6 +262,8 @@ class Subscription:
     def _failed(self, error: Exception, since: float | None) -> None:
         """The server is away, since this moment; those out of patience get the error."""
         now = time.monotonic()
+        if not isinstance(error, RedisError):
+            error = RedisConnectionError(str(error) or type(error).__name__)
         self.problem = error
         self._failures += 1
         if self._bad_since is None:
@@ -280,7 +282,7 @@ class Subscription:
         if not self._connecting.acquire(timeout=-1 if end is None else max(end - time.monotonic(), 0)):
             return
         try:
-            while self._wire is None:
+            while self._wire is None and not self._is_vain(watch):
                 if self._failures > 1:  # the first time it was a connection that broke; another may well hold
                     pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), LAST_PAUSE)
                     time.sleep(pause if end is None else max(min(pause, end - time.monotonic()), 0))
@@ -292,12 +294,17 @@ class Subscription:
                 except (OSError, RedisError) as error:
                     with self._lock:
                         self._failed(error, None)
-                        if (watch is not None and watch.ripe) or all(each.ripe for each in self._watches):
-                            return
                 else:
                     self._adopt(connection)
         finally:
             self._connecting.release()
+
+    def _is_vain(self, watch: Watch | None) -> bool:
+        """Whether nobody, or not the caller, waits with patience any more."""
+        if not self._failures:
+            return False
+        with self._lock:
+            return (watch is not None and watch.ripe) or all(each.ripe for each in self._watches)
 
     def _adopt(self, connection: Connection) -> None:
         with self._lock:
