@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -26,7 +26,7 @@ from celeriac.transport.redis.message import LeasedMessage
 from celeriac.transport.results import writer as results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from celeriac.transport.redis.broker import Delivery
     from celeriac.transport.rules import Rules
@@ -130,6 +130,7 @@ class LeasedChannel(redis.Channel):
         self._intake: Intake | None = None
         self._receivers: dict[str, Any] = {}
         self._adopted = 0.0
+        self._complained = -60.0
         super().__init__(*args, **kwargs)
 
     # -- consuming
@@ -325,11 +326,25 @@ class LeasedChannel(redis.Channel):
             restore()
 
     def _queue_bind(self, *args: Any) -> None:
-        try:
+        # Whoever publishes needs the binding; who consumes has to begin with it.
+        with self._where_memory_lasts():
             stock: Any = super()
             stock._queue_bind(*args)  # noqa: SLF001  kombu's own
-        except OutOfMemoryError as error:  # whoever publishes needs the binding; who consumes has to begin with it
-            logger.warning("a queue was not bound, the server has no memory left: %s", error)
+
+    def _refresh_bindings(self, queues: Any) -> None:
+        with self._where_memory_lasts():
+            stock: Any = super()
+            stock._refresh_bindings(queues)  # noqa: SLF001  kombu's own
+
+    @contextmanager
+    def _where_memory_lasts(self) -> Generator[None]:
+        """Go on without the bindings that a full server does not take: messages are drained without them."""
+        try:
+            yield
+        except OutOfMemoryError as error:
+            if (now := time.monotonic()) - self._complained > 60:  # noqa: PLR2004  seconds
+                self._complained = now
+                logger.warning("queues cannot be bound, the server has no memory left: %s", error)
 
     # -- connections
 
