@@ -32,6 +32,7 @@ class LosslessConnection(Connection):
     kombu's table of transports belongs to the whole process, and a plain Celery app may live beside ours.
     """
 
+    @override
     def get_transport_cls(self) -> type[Transport]:
         ours = TRANSPORTS.get(str(self.transport_cls))
         found: Any = super().get_transport_cls() if ours is None else symbol_by_name(ours)
@@ -43,8 +44,9 @@ class LosslessConnection(Connection):
 
 
 class _PooledConnection(PooledConnection):  # type: ignore[misc]  # untyped
-    """What a pool lends out to publish by. Redis is published to by kombu's own transport: it has no more to confirm."""
+    """What a pool lends out to publish by: kombu's own transport for Redis, where there is no more to confirm."""
 
+    @override
     def get_transport_cls(self) -> type[Transport]:
         ours = TRANSPORTS.get(str(self.transport_cls), "")
         found: Any = symbol_by_name(ours) if ".rabbitmq." in ours else super().get_transport_cls()
