@@ -128,8 +128,8 @@ class _App(Celery):
     @property
     def Beat(self) -> Any:  # noqa: N802  Celery's name
         """What ``celery beat`` starts."""
-        beat: Any = self.subclass_with_self(cast("Any", "celeriac.schedule.beat:Beat"))
-        return beat
+        subclass: Any = self.subclass_with_self
+        return subclass("celeriac.schedule.beat:Beat")
 
     def _connection(self, url: Any, *args: Any, transport_options: Any = None, **kwargs: Any) -> Any:
         # What our transport asks about messages travels with the connection's options, and stays out of app.conf.
