@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import operator
 import os
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from celery.exceptions import TimeoutError as CeleryTimeoutError
-from celery.result import AsyncResult, GroupResult, ResultSet
+from celery.result import AsyncResult, GroupResult
 from redis.exceptions import RedisError
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.proxy import TcpProxy
 from tests.integration.conftest import until
+from tests.kit.results import app_on, group_of, in_thread, raw_of, result_of, same, watched
 
-from celeriac import CeleryAppConfig, Progress, TaskResult, TaskState, create_celery_app
+from celeriac import Progress, TaskResult, TaskState
 from celeriac.exceptions import ResultTimeout, ResultUnavailable, TaskRevoked
 
 pytestmark = pytest.mark.xdist_group("results")
@@ -40,15 +36,6 @@ def proxy(server) -> Generator[TcpProxy]:
         yield proxy
 
 
-@contextmanager
-def app_on(url: str, **options: Any) -> Generator[Any]:
-    app = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": url, **options}))
-    try:
-        yield app
-    finally:
-        app.close()
-
-
 @pytest.fixture
 def worker(server) -> Generator[Any]:
     """Stores results, past whatever is between the server and those who wait."""
@@ -61,42 +48,6 @@ def app(proxy) -> Generator[Any]:
     """Waits for results."""
     with app_on(proxy.url()) as app:
         yield app
-
-
-def raw_of(app: Any, task_id: str | None = None, parent: Any = None) -> Any:
-    return AsyncResult(task_id or str(uuid4()), app=app, parent=parent)
-
-
-def same(plain: Any) -> Any:
-    return plain
-
-
-def result_of(app: Any, task_id: str | None = None, parent: Any = None) -> TaskResult[Any]:
-    return TaskResult("ping", raw_of(app, task_id, parent), same)
-
-
-@contextmanager
-def in_thread(*functions: Callable[[], Any]) -> Generator[list[Any]]:
-    """Runs them beside; gives what they returned or raised, once all have ended."""
-    outcomes: list[Any] = [None] * len(functions)
-
-    def run(place: int) -> None:
-        try:
-            outcomes[place] = functions[place]()
-        except Exception as error:  # noqa: BLE001  it is the outcome
-            outcomes[place] = error
-
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    yield outcomes
-    for thread in threads:
-        thread.join(60)
-
-
-def watched(server: PrivateRedis) -> int:
-    channels: Any = server.client.execute_command("PUBSUB", "CHANNELS")
-    return len(channels)
 
 
 def test_a_result_is_there_when_it_was_stored_before_and_when_it_comes_later(server, app, worker):
@@ -356,11 +307,6 @@ def test_of_a_chain_an_earlier_steps_failure_ends_the_wait(server, app, worker):
         result_of(app, parent=revoked).get(timeout=20)
 
 
-def group_of(app: Any, *members: Any) -> tuple[Any, TaskResult[Any]]:
-    group = GroupResult(str(uuid4()), list(members), app=app)
-    return group, TaskResult("group", group, same)
-
-
 def test_a_groups_values_are_in_order_and_its_state_takes_one_round_trip(server, app, worker):
     leaves = [raw_of(app) for _ in range(5)]
     inner, _ = group_of(app, *leaves[3:])
@@ -390,99 +336,6 @@ def test_a_groups_first_failure_ends_the_wait(server, app, worker):
     assert group.state is TaskState.FAILURE
     with pytest.raises(ResultTimeout, match="its state is PENDING"):
         group_of(app, AsyncResult("nobody", app=app))[1].get(timeout=0.05)
-
-
-# -- Celery's own result objects
-
-
-def test_celerys_own_get_works_with_everything_that_it_takes(server, app, worker):
-    result = raw_of(app)
-    seen: list[Any] = []
-    ticks: list[int] = []
-    called: list[Any] = []
-    with in_thread(
-        lambda: result.get(
-            timeout=20,
-            interval=0.05,
-            on_message=lambda meta: seen.append(meta["status"]),
-            on_interval=lambda: ticks.append(1),
-            callback=lambda task, value: called.append((task, value)),
-        )
-    ) as outcomes:
-        until(lambda: watched(server) == 1)
-        worker.store_result(result.id, None, "STARTED")
-        until(lambda: "STARTED" in seen and ticks)
-        worker.store_result(result.id, 5, "SUCCESS")
-    assert (outcomes, seen, called) == ([5], ["STARTED", "SUCCESS"], [(result.id, 5)])
-    failed = raw_of(app)
-    worker.store_result(failed.id, KeyError("k"), "FAILURE", traceback="tb")
-    assert isinstance(failed.get(timeout=5, propagate=False), KeyError)
-    with pytest.raises(KeyError):
-        AsyncResult(failed.id, app=app).get(timeout=5)
-    with pytest.raises(CeleryTimeoutError):
-        raw_of(app).get(timeout=0.05)
-
-
-def test_callbacks_of_a_result_are_called_when_it_is_got(app, worker):
-    result = raw_of(app)
-    called: list[Any] = []
-    result.then(lambda arrived: called.append(arrived.result))
-    worker.store_result(result.id, 3, "SUCCESS")
-    assert result.get(timeout=5) == 3
-    assert called == [3]
-
-
-def test_celerys_sets_give_members_as_they_end(server, app, worker):
-    leaves = [raw_of(app) for _ in range(4)]
-    several: Any = ResultSet(leaves, app=app)
-    order: list[str] = []
-    seen: list[Any] = []
-    iterate = several.iter_native(timeout=20, on_message=lambda meta: seen.append(meta["status"]))
-    with in_thread(lambda: order.extend(task for task, _ in iterate)):
-        until(lambda: watched(server) == 4)
-        for number in (2, 0, 3, 1):
-            worker.store_result(leaves[number].id, number, "SUCCESS")
-            until(partial(operator.contains, order, leaves[number].id))
-    assert order == [leaves[number].id for number in (2, 0, 3, 1)]
-    assert seen == ["SUCCESS"] * 4
-    assert several.get(timeout=5) == [0, 1, 2, 3]
-    assert ResultSet([raw_of(app, leaf.id) for leaf in leaves], app=app).join(timeout=5) == [0, 1, 2, 3]
-    got: list[Any] = []
-    fresh = ResultSet([raw_of(app, leaf.id) for leaf in leaves], app=app)
-    assert fresh.get(timeout=5, callback=lambda task, value: got.append(value)) is None
-    assert sorted(got) == [0, 1, 2, 3]
-    with pytest.raises(CeleryTimeoutError):
-        ResultSet([leaves[0], raw_of(app)], app=app).get(timeout=0.1)
-
-
-def test_nested_groups_join_and_survive_being_saved(server, app, worker):
-    leaves = [raw_of(app) for _ in range(4)]
-    inner, _ = group_of(app, *leaves[2:])
-    outer, _ = group_of(app, *leaves[:2], inner)
-    outer.save()
-    for number, leaf in enumerate(leaves):
-        worker.store_result(leaf.id, number, "SUCCESS")
-    restored = GroupResult.restore(outer.id, app=app)
-    assert restored == outer
-    assert restored.get(timeout=5) == [0, 1, [2, 3]]
-    assert restored.completed_count() == 3
-    outer.delete()
-    app.backend._cache.clear()
-    assert GroupResult.restore(outer.id, app=app) is None
-
-
-def test_result_objects_leave_without_a_word(server, app):
-    made = [raw_of(app) for _ in range(3)]
-    with pytest.raises(CeleryTimeoutError):
-        ResultSet(made, app=app).get(timeout=0.05)
-    server.client.config_resetstat()
-    del made
-    gc.collect()
-    stats = server.client.info("commandstats")
-    assert {name for name in stats if "subscribe" in name} == set()
-    server.kill()
-    AsyncResult("x", app=app).then(print)
-    gc.collect()
 
 
 def test_a_child_waits_over_a_connection_of_its_own(server, app, worker):
