@@ -16,7 +16,7 @@ from celeriac.tasks.guarded import guard
 from celeriac.transport.rules import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["CeleryAppConfig", "create_celery_app"]
 
@@ -128,12 +128,12 @@ class _App(Celery):
     @property
     def Beat(self) -> Any:  # noqa: N802  Celery's name
         """What ``celery beat`` starts."""
-        subclass: Any = self.subclass_with_self
+        subclass = cast("Callable[..., Any]", self.subclass_with_self)
         return subclass("celeriac.schedule.beat:Beat")
 
     def _connection(self, url: Any, *args: Any, transport_options: Any = None, **kwargs: Any) -> Any:
         # What our transport asks about messages travels with the connection's options, and stays out of app.conf.
-        connect: Any = super()._connection  # type: ignore[misc]  # known to Celery, not to its stubs
+        connect = cast("Callable[..., Any]", super()._connection)  # type: ignore[misc]  # known to Celery, not to its stubs
         return connect(url, *args, transport_options={"rules": self._rules, **(transport_options or {})}, **kwargs)
 
     def close(self) -> None:
