@@ -19,12 +19,19 @@ sys.path.insert(0, str(ROOT / "src"))
 
 _PART = re.compile(r"<!-- generated: ([a-z-]+) -->")
 _BRANCH = re.compile(r"(?<=\w) {2,}(?=\w)")
+_PROOF = re.compile(r"\[(test_\w+)\]\((?:\.\./)+(tests/[\w/]+\.py)\)")
 _TARGET = re.compile(r"^(##@ (?P<section>.*)|(?P<target>[a-z][a-z-]*):.*?## (?P<purpose>.*))$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put each part that the page asks for in its place."""
-    return _PART.sub(lambda found: PARTS[found.group(1)](), markdown)
+    """Put each part that the page asks for in its place, and name the tests that a page leads to."""
+    return _PROOF.sub(proof, _PART.sub(lambda found: PARTS[found.group(1)](), markdown))
+
+
+def proof(found: re.Match[str]) -> str:
+    """A test by the name that pytest takes. The site holds pages alone, so what is a link in the repository is none here."""
+    name = f"{found[2]}::{found[1]}"
+    return f'<code class="proof">{re.sub(r"(/|::|_)", lambda part: f"{part[0]}<wbr>".replace("_", "&#95;"), name)}</code>'
 
 
 def tasks() -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import pytest
+import typer
 from celery.bin.base import CLIContext
 from celery.bin.celery import celery as celery_command
 from tests.docs.blocks import PAGES, ROOT, blocks, name_of
 from typer.testing import CliRunner
 
 from celeriac import CelerySettings, create_celery_app
+from celeriac.cli.dead import dead
 from celeriac.cli.dev import commands as celeriac_commands
 from celeriac.options.variables import variables_of
 
@@ -58,6 +61,8 @@ def test_a_command_exists(place: str, words: list[str]):
             assert not unknown, f"no such target: {unknown}"
         case ["celery" | ".venv/bin/celery", *arguments]:
             parse_celery(arguments)
+        case ["celeriac", "dead", *arguments]:
+            parse_dead(arguments)
         case ["celeriac", *arguments]:
             # Asked for help at the end, it reads the whole line and runs nothing.
             assert CliRunner().invoke(celeriac_commands, [*arguments, "--help"]).exit_code == 0
@@ -94,4 +99,19 @@ def parse_celery(arguments: list[str]) -> None:
     whole.obj = CLIContext(app=create_celery_app(), no_color=True, workdir=None, quiet=True)
     command = celery_command.get_command(whole, name)
     assert command is not None, f"celery has no command {name!r}"
+    command.make_context(name, options, parent=whole)
+
+
+def parse_dead(arguments: list[str]) -> None:
+    """Read the command line of ``celeriac dead``, without looking for the app that it names.
+
+    Raises:
+        Exception: typer's own usage error: there is no such command or option, or its value cannot be used.
+    """
+    group: Any = typer.main.get_command(dead)
+    first = next(position for position, word in enumerate(arguments) if not word.startswith("-"))
+    name, options = arguments[first], arguments[first + 1 :]
+    whole = group.make_context("dead", [*arguments[:first], name])
+    command = group.get_command(whole, name)
+    assert command is not None, f"celeriac dead has no command {name!r}"
     command.make_context(name, options, parent=whole)
