@@ -12,7 +12,7 @@ from tests.faults.harness.seed import scaled, times
 SLOTS = 2
 RESUME = 15.0
 ANSWER = 5.0
-FAULTS = ("reset", "refuse", "blackhole", "half_open", "cut", "slow")
+FAULTS = ("reset", "refuse", "blackhole", "half_open", "mute", "cut", "slow")
 BROKEN = scaled(LEASE + 1, 20)
 
 
@@ -55,9 +55,9 @@ def break_it(fault, proxy, chance):
 @pytest.mark.parametrize(
     ("pool", "fault"),
     forms(
-        [("lane", fault) for fault in ("reset", "blackhole", "half_open", "cut")],
+        [("lane", fault) for fault in ("reset", "half_open", "mute", "cut")],
         wide=[
-            *(("lane", fault) for fault in ("refuse", "slow")),
+            *(("lane", fault) for fault in ("refuse", "blackhole", "slow")),
             *((pool, fault) for pool in ("prefork", "threads", "solo") for fault in FAULTS),
         ],
     ),

@@ -31,7 +31,7 @@ def test_a_wrong_clock_runs_nothing_early_late_or_twice(scenario, server, produc
     running = producer.send(1, "work", 2 * LEASE)
     scenario.wait_for_started(1)
     scenario.running(server.url, pool=pool, concurrency=2, env=off_by(hours))
-    right_pid = {right.pid, *(child.pid for child in right.children())}
+    right_pid = {right.pid, *(child.pid for child in right.family())}
     began = time.monotonic()
     later = producer.send(3, "work", 0.0, countdown=4)
     fresh = producer.send(3, "work", 0.0, expires=60)

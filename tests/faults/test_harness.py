@@ -220,6 +220,14 @@ class TestProxy:
         client.ping()
         assert time.monotonic() - began >= 0.2
 
+    def test_mute_lets_requests_through_and_no_reply(self, proxy, server, client):
+        proxy.mute()
+        with pytest.raises(RedisTimeoutError):
+            client.set("a", "b")
+        assert server.client.get("a") == b"b"
+        proxy.mend()
+        assert client.get("a") == b"b"
+
     def test_cut_ends_a_reply_in_its_middle(self, proxy, client):
         client.set("a", "b" * 1000)
         proxy.cut_after(100)

@@ -42,7 +42,7 @@ def test_there_are_thirty_eight_of_them():
 @pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_malformed_envelopes_are_buried_and_disturb_nobody(scenario, server, producer, template, pool):
     worker = scenario.running(server.url, pool=pool, concurrency=2)
-    main, children = worker.pid, {child.pid for child in worker.children()}
+    main, children = worker.pid, {child.pid for child in worker.family()}
     pushed(server, [message for _, message in broken(template)])
     good = producer.send(GOOD)
     until(lambda: set(good) <= set(scenario.ledger.counts("done")), timeout=30, what="the good tasks")
@@ -65,7 +65,7 @@ def test_malformed_envelopes_are_buried_and_disturb_nobody(scenario, server, pro
 def test_two_thousand_random_changes_of_bytes_disturb_nobody(scenario, server, producer, template):
     count = times(2_000, 20_000)
     worker = scenario.running(server.url, concurrency=2)
-    main, children = worker.pid, {child.pid for child in worker.children()}
+    main, children = worker.pid, {child.pid for child in worker.family()}
     pushed(server, [flipped(template, scenario.chance) for _ in range(count)])
     good = producer.send(GOOD)
     assert happens_within(lambda: set(good) <= set(scenario.ledger.counts("done")), 90), Census.of(server.client)

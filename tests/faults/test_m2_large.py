@@ -41,7 +41,7 @@ def test_messages_that_are_too_much_are_buried_without_being_taken_in(scenario, 
     producer.send(1)
     template = server.client.rpop(QUEUE)
     worker = scenario.running(server.url, pool=pool, concurrency=1)
-    main, children = worker.pid, {child.pid for child in worker.children()}
+    main, children = worker.pid, {child.pid for child in worker.family()}
     producer.send(5)
     scenario.wait_for_done(5)
     before = peak(worker)
@@ -63,3 +63,20 @@ def peak(worker) -> int:
         with open(f"/proc/{pid}/status", encoding="ascii") as status:  # noqa: PTH123  a file of the kernel's
             total += next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
     return total
+
+
+def test_a_message_that_is_buried_by_a_claim_whose_reply_is_lost_stays_a_dead_letter(scenario, server, producer):
+    """The next claim must not give its name to another one."""
+    producer.send(1)
+    template = server.client.rpop(QUEUE)
+    proxy = scenario.proxy(server.port)
+    scenario.running(proxy.url(), concurrency=1)
+    producer.send(1)
+    scenario.wait_for_done(1)
+    proxy.mute()
+    server.client.lpush(QUEUE, large(template, 40 << 20))
+    until(lambda: server.client.llen(QUEUE) == 0, what="the claim")
+    proxy.mend()
+    server.client.lpush(QUEUE, b"malformed")
+    until(lambda: server.client.llen(QUEUE) == 0, what="the next claim")
+    until(lambda: len(list(dead_letters(server.client))) == 2, what="two dead letters")

@@ -34,7 +34,7 @@ def test_kill_9_of_the_whole_worker_loses_nothing(scenario, server, producer, po
 @pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
 def test_kill_9_of_the_main_process_loses_nothing_and_leaves_no_orphan(scenario, server, producer, pool):
     victim = scenario.running(server.url, pool=pool, concurrency=SLOTS)
-    children = victim.children()
+    children = victim.family()
     scenario.running(server.url, pool=pool, concurrency=SLOTS)
     producer.send(TASKS, "work", SECONDS)
     scenario.wait_for_done(TASKS // 6)

@@ -20,7 +20,7 @@ GOOD = 40
 def test_whatever_a_task_raises_ends_the_task_and_not_the_worker(scenario, server, producer, pool):
     worker = scenario.running(server.url, pool=pool, concurrency=2)
     main = worker.pid
-    children = {child.pid for child in worker.children()}
+    children = {child.pid for child in worker.family()}
     poisons = {kind: producer.send(1, "poison", kind)[0] for kind in MILD}
     producer.send(GOOD, "work", 0.01)
     for kind, key in poisons.items():

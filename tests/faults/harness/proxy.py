@@ -52,6 +52,7 @@ class TcpProxy:
         self._flows: asyncio.Event | None = None
         self._delay = 0.0
         self._cut_after: int | None = None
+        self._mute = False
 
     def url(self, scheme: str = "redis", path: str = "/0") -> str:
         """Where clients connect to."""
@@ -99,6 +100,10 @@ class TcpProxy:
         """Delay every piece, in both directions, until mended."""
         self._delay = seconds
 
+    def mute(self) -> None:
+        """Requests arrive, and no reply does, until mended: what was asked for happens, and who asked never knows."""
+        self._mute = True
+
     def cut_after(self, count: int) -> None:
         """Once, on the next reply that comes: pass so many bytes of it, then reset that connection."""
         self._cut_after = count
@@ -121,7 +126,7 @@ class TcpProxy:
                 await task
 
     async def _mend(self) -> None:
-        self._delay, self._cut_after = 0.0, None
+        self._delay, self._cut_after, self._mute = 0.0, None, False
         assert self._flows is not None
         self._flows.set()
         await self._listen()
@@ -170,7 +175,7 @@ class TcpProxy:
                 await self._flows.wait()
                 if self._delay:
                     await asyncio.sleep(self._delay)
-                if link.dead:
+                if link.dead or (replies and self._mute):
                     continue
                 if replies and self._cut_after is not None:
                     writer.write(data[: self._cut_after])

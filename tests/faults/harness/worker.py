@@ -22,6 +22,7 @@ Pool = Literal["lane", "prefork", "threads", "solo"]
 _START_SECONDS = 45.0
 _RESTART_SECONDS = 0.3
 _END_SECONDS = 30.0
+_FAMILY_SECONDS = 5.0
 
 
 class Worker:
@@ -56,6 +57,7 @@ class Worker:
     ) -> None:
         self.node = f"{name}@faults"
         self.path = directory / f"{name}.log"
+        self.pool = pool
         self.exits: list[int] = []
         self.concurrency = 1 if pool == "solo" else concurrency
         self._supervised = supervised
@@ -129,6 +131,12 @@ class Worker:
             )
             assert ready, f"the worker was not ready in time:\n{self.log[-5000:]}"
             assert self._readies() > said, f"the worker ended with {self.returncode}:\n{self.log[-5000:]}"
+
+    def family(self) -> list[psutil.Process]:
+        """The processes that run tasks, once all of them are there: a worker may be ready before they are."""
+        if self.pool == "lane":
+            happens_within(lambda: self.helpers() and len(self.children()) >= self.concurrency, _FAMILY_SECONDS)
+        return self.children()
 
     def children(self) -> list[psutil.Process]:
         """The processes that run tasks, oldest first."""
