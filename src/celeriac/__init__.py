@@ -1,6 +1,5 @@
 """A typed, injected layer on Celery: declare tasks on controllers, call them through a registry."""
 
-from celeriac import fast_locals  # noqa: F401  first: Celery reads it as it is imported
 from celeriac.app import CeleryAppConfig, create_celery_app
 from celeriac.exceptions import CeleriacError
 from celeriac.schedule import ScheduleEntry, crontab, entry, every

@@ -21,6 +21,7 @@ from celeriac.worker.consuming import Consuming
 from celeriac.worker.desk import Desk
 from celeriac.worker.duty import Duty
 from celeriac.worker.running import InPlacePool, Limits, Runner
+from celeriac.worker.stacks import keep_by_thread
 
 if TYPE_CHECKING:
     import socket
@@ -136,6 +137,7 @@ class Child:
         # Celery calls run() past __call__() where that is its own, and then does not know its own patch of it again.
         patched: Any = Task.__call__
         patched.__module__ = Task.__module__
+        keep_by_thread(app)
         state.reset_state()
         state.should_stop = state.should_terminate = None
         signals.worker_process_init.send(sender=self.hostname)
