@@ -29,9 +29,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def proof(found: re.Match[str]) -> str:
-    """A test by the name that pytest takes. The site holds pages alone, so what is a link in the repository is none here."""
+    """A test by the name that pytest takes: the site holds pages alone, so what the repository links is no link here."""
     name = f"{found[2]}::{found[1]}"
-    return f'<code class="proof">{re.sub(r"(/|::|_)", lambda part: f"{part[0]}<wbr>".replace("_", "&#95;"), name)}</code>'
+    breakable = re.sub(r"(/|::|_)", lambda part: f"{part[0]}<wbr>".replace("_", "&#95;"), name)
+    return f'<code class="proof">{breakable}</code>'
 
 
 def tasks() -> str:

@@ -23,6 +23,8 @@ from celeriac.options.variables import variables_of
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 VARIABLES = {variable for setting in CelerySettings.model_fields for variable in variables_of(setting)} | {
     "ENVIRONMENT",
+    "FAULTS",
+    "FAULTS_SEED",
     "LOGGING_FORMAT",
     "LOGGING_LEVEL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
