@@ -29,7 +29,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def proof(found: re.Match[str]) -> str:
-    """A test by the name that pytest takes: the site holds pages alone, so what the repository links is no link here."""
+    """A test by the name that pytest takes: the site holds pages alone, and so what the repository links is none."""
     name = f"{found[2]}::{found[1]}"
     breakable = re.sub(r"(/|::|_)", lambda part: f"{part[0]}<wbr>".replace("_", "&#95;"), name)
     return f'<code class="proof">{breakable}</code>'

@@ -184,9 +184,9 @@ class QueueMismatch(ConfigurationError):
     """A queue or exchange exists on RabbitMQ and is of another kind than the app declares."""
 
     template = (
-        "{kind} {name!r} exists on RabbitMQ, and is not what this app declares: {problem}. If plain Celery or an earlier"
-        " release made it, let its workers empty it and delete it, or give this app a virtual host of its own. A queue"
-        " that is meant to be classic has to say so: x-queue-type in its queue_arguments"
+        "{kind} {name!r} exists on RabbitMQ, and is not what this app declares: {problem}. If plain Celery or an"
+        " earlier release made it, let its workers empty it and delete it, or give this app a virtual host of its own."
+        " A queue that is meant to be classic has to say so: x-queue-type in its queue_arguments"
     )
     kind: str
     name: str

@@ -147,7 +147,7 @@ def test_with_no_second_try_a_lost_answer_is_told(server, proxy):
 
 def test_stock_ways_of_sending_raise_what_celery_raises(proxy, registry):
     proxy.refuse()
-    app = registry.ping.publisher.app  # type: ignore[attr-defined]
+    app = registry.ping.publisher.app
     with pytest.raises(OperationalError) as refused:
         app.send_task("ping")
     assert isinstance(refused.value.__cause__, BrokerUnavailable)
@@ -193,7 +193,7 @@ def test_a_queue_that_is_no_list(server, proxy, registry):
 
 
 def test_an_admission_is_asked_and_may_refuse(registry):
-    sender = registry.ping.publisher.app.amqp.sender  # type: ignore[attr-defined]
+    sender = registry.ping.publisher.app.amqp.sender
     asked: list[None] = []
     sender.admission, sender._admitted = lambda: asked.append(None), 0.0
     registry.ping.delay()
@@ -237,7 +237,8 @@ def test_queues_are_noted_again_on_a_server_that_was_emptied(server, proxy, regi
     tables = {b"_kombu.binding.default", b"_kombu.binding_permanent.default"}
     assert tables <= set(server.client.keys())
     with Connection(proxy.url()) as stock:
-        assert stock.default_channel.get_table("default") == [("default", "", "default")]
+        channel: Any = stock.default_channel
+        assert channel.get_table("default") == [("default", "", "default")]
     server.client.flushdb()
     proxy.reset()
     registry.ping.delay()
@@ -273,7 +274,7 @@ def test_threads_share_a_few_connections(server, proxy, registry):
         thread.join()
     assert count(server) == 401
     assert proxy.connections <= 8
-    registry.ping.publisher.app.close()  # type: ignore[attr-defined]
+    registry.ping.publisher.app.close()
     until(lambda: not proxy.connections)
 
 
@@ -420,10 +421,15 @@ def test_task_sent_events(server, proxy):
             with receiver.consumer_context() as (reading, _, _):
                 drain(reading)  # which subscribes
                 sent = registry.ping.delay()
-                until(lambda: (drain(reading), seen)[1])
+                until(lambda: drained(reading, seen))
         assert [event["uuid"] for event in seen] == [sent.id]
 
 
 def drain(connection: Any) -> None:
     with suppress(TimeoutError):
         connection.drain_events(timeout=0.1)
+
+
+def drained(connection: Any, into: list[Any]) -> list[Any]:
+    drain(connection)
+    return into

@@ -71,7 +71,7 @@ def as_amqp(raw: bytes) -> Message:
 def flipped(app: Any, number: int) -> Iterator[Message]:
     """Good messages with some bytes of the body changed."""
     chance = random.Random(7)  # noqa: S311  the same at every run
-    good = as_amqp(template(app))
+    good: Any = as_amqp(template(app))
     for _ in range(number):
         body = bytearray(good.body)
         for _ in range(chance.randrange(1, 5)):

@@ -108,7 +108,8 @@ class Execution:
             raise task.retry(exc=error, countdown=countdown, max_retries=max_retries, **kept)
         except Reject as refused:
             # The next attempt could not be sent. Celery drops the message then; here it is tried again as it is.
-            raise Reject(refused.reason, requeue=True) from refused
+            untyped: Any = refused
+            raise Reject(untyped.reason, requeue=True) from refused
 
 
 def register_task(app: Celery, definition: TaskDeclaration, container: Resolver) -> Any:

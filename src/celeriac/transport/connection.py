@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kombu import Connection
 from kombu.connection import ConnectionPool, PooledConnection
 from kombu.utils.imports import symbol_by_name
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from kombu.transport.base import Transport
 
 __all__ = ["TRANSPORTS", "LosslessConnection"]
 
@@ -33,26 +30,24 @@ class LosslessConnection(Connection):
     """
 
     @override
-    def get_transport_cls(self) -> type[Transport]:
+    def get_transport_cls(self) -> Any:
         ours = TRANSPORTS.get(str(self.transport_cls))
-        found: Any = super().get_transport_cls() if ours is None else symbol_by_name(ours)
-        return found
+        return super().get_transport_cls() if ours is None else symbol_by_name(ours)
 
     def Pool(self, limit: int | None = None, **kwargs: Any) -> ConnectionPool:  # noqa: N802  kombu's name
         """A pool of connections like this one."""
         return _LosslessPool(self, limit, **kwargs)
 
 
-class _PooledConnection(PooledConnection):  # type: ignore[misc]  # untyped
+class _PooledConnection(PooledConnection):  # to the stubs, and to them alone, no Connection
     """What a pool lends out to publish by: kombu's own transport for Redis, where there is no more to confirm."""
 
-    @override
-    def get_transport_cls(self) -> type[Transport]:
+    def get_transport_cls(self: Any) -> Any:
         ours = TRANSPORTS.get(str(self.transport_cls), "")
-        found: Any = symbol_by_name(ours) if ".rabbitmq." in ours else super().get_transport_cls()
-        return found
+        return symbol_by_name(ours) if ".rabbitmq." in ours else Connection.get_transport_cls(self)
 
 
-class _LosslessPool(ConnectionPool):  # type: ignore[misc]  # untyped
-    def new(self) -> _PooledConnection:
+class _LosslessPool(ConnectionPool):
+    @override
+    def new(self: Any) -> Any:
         return _PooledConnection(self, **dict(self.connection._info(resolve=False)))  # noqa: SLF001  as kombu's own does

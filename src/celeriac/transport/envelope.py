@@ -280,5 +280,5 @@ def _kind(value: Any) -> str:
         int: "a number",
         float: "a number",
     }
-    kind = cast("type[Any]", type(value))
-    return kinds.get(kind, kind.__name__)
+    kind = cast("Any", type(value))
+    return kinds.get(kind) or str(kind.__name__)

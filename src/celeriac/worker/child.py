@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from billiard.process import current_process
 from celery import _state as celery_state
@@ -135,7 +135,7 @@ class Child:
         app.finalize()
         trace.setup_worker_optimizations(app, self.hostname)
         # Celery calls run() past __call__() where that is its own, and then does not know its own patch of it again.
-        patched: Any = Task.__call__
+        patched = cast("Any", Task.__call__)
         patched.__module__ = Task.__module__
         keep_by_thread(app)
         state.reset_state()

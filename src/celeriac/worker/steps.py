@@ -22,6 +22,7 @@ logger = logging.getLogger("celery.worker.consumer")
 
 _TICK: Final = 1.0
 """Seconds between two looks at the load."""
+_RUN: Final[int] = bootsteps.RUN  # type: ignore[attr-defined]  # not in Celery's stubs
 
 
 class LaneTasks(bootsteps.StartStopStep):
@@ -43,7 +44,7 @@ class LaneTasks(bootsteps.StartStopStep):
         """Take no task messages in this process, and let others see and reach the children."""
         c = parent
         supervisor = c.pool.supervisor
-        c.task_consumer = Handed(c.task_consumer, c.pool, lambda: c.controller.blueprint.state != bootsteps.RUN)
+        c.task_consumer = Handed(c.task_consumer, c.pool, lambda: c.controller.blueprint.state != _RUN)
         c.cancel_active_requests = supervisor.end_all
         c.controller.wait_for_soft_shutdown = lambda: _wait_softly(c.app.conf, supervisor)
         supervisor.clerk.eventer = c.event_dispatcher

@@ -155,7 +155,7 @@ class Supervisor:
 
         A signal that ends no process, such as SIGUSR1, is passed on to the task alone.
         """
-        found = sum(member.end_task(task_id, signum) for member in self.members())  # each is asked
+        found = sum(member.end_task(task_id, signum) for member in self.members()) > 0  # each is asked
         if not found:  # a coroutine, then, which its child can end by itself
             self.ask_all("cancel", (task_id, signum))
         self._wake()

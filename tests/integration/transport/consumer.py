@@ -14,9 +14,9 @@ class Consumer:
     def __init__(self, app: Celery, connection: Any, **options: Any) -> None:
         self.connection = connection
         self.got: list[Any] = []
-        self.consumer = app.amqp.TaskConsumer(connection, on_message=self.got.append, **options)  # type: ignore[attr-defined]
+        self.consumer = app.amqp.TaskConsumer(connection, on_message=self.got.append, **options)
         self.consumer.consume()
-        self.channel = self.consumer.channel
+        self.channel: Any = self.consumer.channel  # the transport's own
 
     def drain(self, seconds: float = 0.3, *, until: Callable[[], Any] | None = None) -> list[Any]:
         """Take what comes within ``seconds``, or until something holds; gives what was got in all."""

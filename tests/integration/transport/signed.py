@@ -6,11 +6,16 @@ import base64
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from tests.integration.transport.consumer import consuming
 
 from celeriac import CeleryAppConfig, create_celery_app
+
+
+def connected(url: str) -> Any:
+    return Redis.from_url(url)
 
 
 def main(url: str, directory: Path) -> None:
@@ -29,14 +34,14 @@ def main(url: str, directory: Path) -> None:
     def add(x: int, y: int) -> int:
         return x + y
 
-    with Redis.from_url(url) as redis, app.connection_for_read() as unsigned:
-        plain = app.amqp.as_task_v2("unsigned", "add", (6, 6))  # type: ignore[attr-defined]
+    with connected(url) as redis, app.connection_for_read() as unsigned:
+        plain = app.amqp.as_task_v2("unsigned", "add", (6, 6))
         with unsigned.Producer(serializer="json") as producer:
             producer.publish(plain.body, routing_key="default", headers=plain.headers, serializer="json")
-        app.setup_security()  # type: ignore[no-untyped-call]
+        app.setup_security()
         add.apply_async((1, 2), task_id="tampered")
         (key,) = [key for key in redis.keys("default*") if b"tampered" in redis.lrange(key, 0, 0)[0]]
-        message = json.loads(redis.lpop(key))  # type: ignore[arg-type]
+        message = json.loads(redis.lpop(key))
         body = bytearray(base64.b64decode(base64.b64decode(message["body"])))
         body[-20] ^= 1
         message["body"] = base64.b64encode(base64.b64encode(bytes(body))).decode()

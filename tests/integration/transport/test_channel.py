@@ -7,6 +7,7 @@ import json
 import time
 import zlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.integration.transport.consumer import consuming
@@ -234,7 +235,7 @@ def without(message, *path):
     return message
 
 
-def inflating() -> dict:
+def inflating() -> Any:
     bomb = base64.b64encode(zlib.compress(bytes(80_000_000), 9)).decode()
     return envelope({"compression": "application/x-gzip"}) | {"body": bomb}
 
@@ -330,7 +331,9 @@ def test_an_expiry_is_told_in_the_time_of_the_worker_whose_clock_is_wrong(app, r
         channel = consumer.channel
         message = consumer.one()
         assert message.headers["expires"] == expires.isoformat()
-        envelope_of = type("E", (), {"eta": None, "expires": expires.timestamp(), "headers": dict(message.headers)})
+        envelope_of: Any = type(
+            "E", (), {"eta": None, "expires": expires.timestamp(), "headers": dict(message.headers)}
+        )
         channel.intake.clock_offset = -7200  # this machine is two hours ahead of the server
         channel._translate(envelope_of)
         seen = datetime.fromisoformat(envelope_of.headers["expires"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from celery import Celery
 from tests.integration.transport.consumer import consuming
@@ -19,14 +21,21 @@ def stock(server: str) -> Celery:
     return app
 
 
+def two_of(stock: Celery, connection: Any) -> list[Any]:
+    """What a stock worker gets, which asks for two messages."""
+    got: list[Any] = []
+    stock.amqp.TaskConsumer(connection, on_message=got.append).consume()
+    while len(got) < 2:
+        connection.drain_events(timeout=5)
+    return got
+
+
 def killed_stock_worker(stock: Celery, redis) -> None:
     """What a stock worker leaves that took two messages and was killed."""
     with stock.connection_for_read() as connection:
-        got = []
-        stock.amqp.TaskConsumer(connection, on_message=got.append).consume()
-        while len(got) < 2:
-            connection.drain_events(timeout=5)
-        connection.default_channel.qos._delivered.clear()  # so that leaving gives nothing back
+        two_of(stock, connection)
+        channel: Any = connection.default_channel
+        channel.qos._delivered.clear()  # so that leaving gives nothing back
     assert redis.hlen("unacked") == 2
 
 
@@ -66,10 +75,7 @@ def test_what_ours_held_and_parked_is_released_to_stock_workers(stock, app, redi
         assert release(app) == 2
         assert not redis.keys("celeriac.*")
     with stock.connection_for_read() as connection:
-        got = []
-        stock.amqp.TaskConsumer(connection, on_message=got.append).consume()
-        while len(got) < 2:
-            connection.drain_events(timeout=5)
+        got = two_of(stock, connection)
         assert sorted(message.payload[0] for message in got) == [[1, 0], [2, 0]]
         assert [bool(message.headers["eta"]) for message in sorted(got, key=lambda m: m.payload[0])] == [False, True]
         for message in got:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -283,11 +284,15 @@ def test_sentinel_says_who_is_master_and_a_demoted_one_is_left(tmp_path):
                     assert link.call("SET", "key", 1) == b"OK"
                     assert f"tcp_port:{first}".encode() in link.call("INFO", "server")
                     until(lambda: failed_over(asked))
-                    until(lambda: dict(asked.sentinel_masters())["mine"]["port"] == second)
+                    until(lambda: master_of(asked) == second)
                 until(lambda: pushed(link) and f"tcp_port:{second}".encode() in link.call("INFO", "server"))
                 link.close()
             finally:
                 sentinel.terminate()
+
+
+def master_of(sentinel: Any) -> Any:
+    return sentinel.sentinel_masters()["mine"]["port"]
 
 
 def failed_over(sentinel: Redis) -> bool:

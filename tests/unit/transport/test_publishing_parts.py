@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import tracemalloc
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -194,6 +195,7 @@ def test_the_list_of_a_queue_and_a_priority(options, priority, key):
 
 
 ELSEWHERE = Exchange("elsewhere")
+BINDINGS: Any = [bound(ELSEWHERE, routing_key="a"), bound(ELSEWHERE, routing_key="b")]  # which the stubs do not know
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ ELSEWHERE = Exchange("elsewhere")
         Queue("q", ELSEWHERE, routing_key="q", queue_arguments={"x-expires": 5000}),
         Queue("q", Exchange("all", type="fanout")),
         Queue("q", Exchange("some", type="topic"), routing_key="a.*"),
-        Queue("q", [bound(ELSEWHERE, routing_key="a"), bound(ELSEWHERE, routing_key="b")]),
+        Queue("q", BINDINGS),
     ],
     ids=["expires", "x-expires", "fanout", "topic", "bindings"],
 )

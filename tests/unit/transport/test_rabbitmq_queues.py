@@ -22,7 +22,7 @@ def app(**options: Any) -> Any:
     return create_celery_app(CeleryAppConfig.from_mapping({"broker_url": "amqp://localhost//", **options}))
 
 
-def declared(made: Any, name: str) -> Queue:
+def declared(made: Any, name: str) -> Any:
     return made.amqp.queues[name]
 
 
@@ -107,12 +107,13 @@ def test_headers_lose_what_was_added_on_the_way():
 
 
 def test_a_budget_is_shared_and_never_grows():
-    assert remaining() is None
+    left: Any = remaining
+    assert left() is None
     with within(10):
         with within(60):
-            assert remaining() <= 10
+            assert left() <= 10
         with within(0.01):
             time.sleep(0.02)
-            assert remaining() == 0
-        assert remaining() > 5
-    assert remaining() is None
+            assert left() == 0
+        assert left() > 5
+    assert left() is None
