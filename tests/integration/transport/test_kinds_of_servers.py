@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,19 +10,25 @@ from pathlib import Path
 import pytest
 from celery import Celery
 from tests.faults.harness.private_redis import PrivateRedis
-from tests.faults.harness.waiting import free_port
+from tests.faults.harness.waiting import free_port, until
+from tests.integration.conftest import broker_on
 from tests.integration.transport.conftest import app_on
 from tests.integration.transport.consumer import consuming
+from tests.kit.certificates import for_localhost
 
+from celeriac import gather
+from celeriac.history.deadletters import DeadLetters
 from celeriac.testing.embedded import find_redis_server
+from celeriac.testing.worker import WorkerProcess
 
 pytestmark = pytest.mark.xdist_group("transport")
 
-# What a worker needs that also publishes and reads results: see docs/how-to/production.md.
+# What a worker needs that also publishes, reads results and looks after dead letters: see docs/how-to/production.md.
 COMMANDS = (
-    "ping hello select client|tracking info time evalsha eval script|load "
-    "lpush rpush rpop brpop llen exists del hset hget hmget hgetall hkeys hdel hincrby hexists expire pexpire "
-    "zadd zrem zscore zrange zrangebyscore sadd srem smembers set get getrange setex mget publish "
+    "ping hello select client|tracking info time evalsha eval script|load script|exists "
+    "lpush rpush rpop brpop llen lpos exists del hset hget hmget hgetall hkeys hdel hincrby hexists expire pexpire "
+    "zadd zrem zscore zrange zrangebyscore zcard zcount sadd srem smembers sismember "
+    "set get getrange setex mget incr publish "
     "subscribe unsubscribe psubscribe punsubscribe multi exec watch unwatch"
 )
 
@@ -50,10 +55,7 @@ def serving(directory: Path, **options: str) -> Generator[PrivateRedis]:
 def test_over_tls_with_the_certificate_checked(tmp_path):
     if b"tls-port" not in find_redis_server().read_bytes():
         pytest.skip("this redis-server was built without TLS: install another to run this")
-    crt, key = tmp_path / "crt", tmp_path / "key"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(crt)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    crt, key = for_localhost(tmp_path)
     port = free_port()
     files = {"tls_cert_file": str(crt), "tls_key_file": str(key), "tls_ca_cert_file": str(crt)}
     with serving(tmp_path / "data", tls_port=str(port), tls_auth_clients="no", **files):
@@ -76,6 +78,24 @@ def test_for_a_user_who_may_do_only_what_is_documented(tmp_path):
         url = server.url.replace("redis://", "redis://worker:geheim@")
         with app_on(url) as app:
             a_round(app, url)
+
+
+def test_a_worker_of_such_a_user(tmp_path):
+    with serving(tmp_path / "data") as server:
+        commands = [f"+{command}" for command in COMMANDS.split()]
+        server.client.acl_setuser("worker", enabled=True, nopass=True, commands=commands, keys=["*"], channels=["*"])
+        url = server.url.replace("redis://", "redis://worker:x@")
+        with WorkerProcess("tests.kit.app", redis_url=url), broker_on(url) as broker:
+            registry, letters = broker.registry, DeadLetters(broker.app)
+            parts = gather(registry.add.s(1, 2), registry.add.s(3, 4))
+            assert parts.then(registry.aggregate_results).delay().get(timeout=20) == 10
+            assert registry.flaky.delay(1).get(timeout=20) == 2
+            assert len(registry.ping.enqueue_many([()] * 3)) == 3
+            broker.app.send_task("no.such.task")
+            until(lambda: letters.figures().count == 1)
+            letters.replay_some()
+        refused = {entry["object"] for entry in server.client.acl_log()}
+        assert refused <= {"config|get"}, "which a worker asks first, and INFO then"
 
 
 def test_where_the_server_does_not_tell_who_waits(tmp_path):
