@@ -62,7 +62,7 @@ def test_sigquit_ends_at_once_and_what_ran_runs_again(scenario, server, begun, p
     assert verdict.interrupted <= SLOTS
 
 
-@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
+@pytest.mark.parametrize("pool", forms([], wide=["lane", "prefork"]))
 def test_sigkill_after_a_grace_that_was_too_short_loses_nothing(scenario, server, begun, pool):
     begun.signal(signal.SIGTERM)
     time.sleep(0.5)

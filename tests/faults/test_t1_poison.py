@@ -16,7 +16,7 @@ DELIVERIES = 3
 GOOD = 40
 
 
-@pytest.mark.parametrize("pool", forms(["lane", "prefork"], wide=["threads", "solo"]))
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_whatever_a_task_raises_ends_the_task_and_not_the_worker(scenario, server, producer, pool):
     worker = scenario.running(server.url, pool=pool, concurrency=2)
     main = worker.pid

@@ -49,12 +49,12 @@ class WorkController(TaskController):
 
     @task("faults.grip")
     def grip(self, key: str, seconds: float) -> str:
-        """Hold the interpreter's lock, so that no other thread of this process runs."""
+        """Hold the interpreter's lock all the while, so that no other thread of this process runs."""
         self.ledger.write("started", key)
         library = ctypes.PyDLL(None)  # calls through PyDLL keep the lock
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:  # a signal ends usleep early
-            library.usleep(int(min(left, 0.9) * 1_000_000))
+        while (left := end - time.monotonic()) > 0:  # a signal ends it early
+            library.poll(None, 0, int(left * 1000) + 1)
         self.ledger.write("done", key)
         return key
 

@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.05
 _PORTS = range(12_000, 30_000)
 
 
-def until(happens: Callable[[], T], *, timeout: float = 20.0, what: str = "it") -> T:
+def until(happens: Callable[[], T | None], *, timeout: float = 20.0, what: str = "it") -> T:
     """Look until something is true, and give it. ``timeout`` is a deadline in seconds, not an expectation."""
     deadline = time.monotonic() + timeout
     while not (seen := happens()):
