@@ -37,6 +37,8 @@ _BLIND: Final = 0.05
 """The same, where the server cannot tell who waits."""
 _FULL: Final = 0.1
 """The same, where results wait for their server in such numbers that no more tasks should be begun."""
+_FAR: Final = 1 << 20
+"""More tokens than one claim can use."""
 _SHY: Final = 0.016
 """Seconds that a worker may stand back which was woken in vain again and again: others are quicker."""
 
@@ -155,7 +157,9 @@ class Intake:
                     self.owner, lists, limit, first_token=self._next_token, settle=[token for _, token in done]
                 )
             except (RedisConnectionError, RedisTimeoutError):
-                self._in_doubt = True  # the server may have claimed for us and lost the connection
+                # The server may have claimed, or buried, for us and lost the connection: none of its tokens again.
+                self._in_doubt = True
+                self._next_token += _FAR
                 self._done.extendleft(reversed(done))
                 raise
             except ResponseError:
