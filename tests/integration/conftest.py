@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 from redis import Redis
+from tests.faults.harness.private_redis import PrivateRedis
+from tests.faults.harness.proxy import TcpProxy
 from tests.kit.clients import client
 from tests.kit.service import Container, Registry
 from tests.kit.stage import Stage, stage_of
@@ -21,15 +23,6 @@ from celeriac.testing.worker import WorkerProcess
 
 APP = "tests.kit.app"
 POOLS = [pytest.param(pool, marks=pytest.mark.xdist_group(pool)) for pool in ("lane", "prefork", "threads", "solo")]
-
-
-def until(happens: Callable[[], Any], *, timeout: float = 20.0) -> Any:
-    """Look until something is true, and give it."""
-    deadline = time.monotonic() + timeout
-    while not (seen := happens()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return seen
 
 
 @dataclass
@@ -81,6 +74,20 @@ def second_url() -> Generator[str]:
     """A server that no pool's worker reads."""
     with redis_server() as url:
         yield url
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Generator[PrivateRedis]:
+    """A server of the test's own, which it may break."""
+    with PrivateRedis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(server: PrivateRedis) -> Generator[TcpProxy]:
+    """Between that server and those who connect here."""
+    with TcpProxy(server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

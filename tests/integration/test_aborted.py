@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.stage import Stage, stages
 
 from celeriac.exceptions import TaskAborted

@@ -6,7 +6,8 @@ import socket
 import subprocess
 
 import pytest
-from tests.integration.conftest import APP, broker_on, until
+from tests.faults.harness.waiting import until
+from tests.integration.conftest import APP, broker_on
 
 from celeriac.testing.embedded import answers, find_redis_server
 from celeriac.testing.worker import CeleryProcess

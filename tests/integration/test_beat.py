@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.integration.conftest import APP, until
+from tests.faults.harness.waiting import until
+from tests.integration.conftest import APP
 
 from celeriac.testing.worker import BeatProcess
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from celery.exceptions import ChordError
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.canvas import ExpectedError, chain, chord, group
 from tests.kit.stage import Stage, stages
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import celery.exceptions
 import pytest
 from celery.result import AsyncResult, GroupResult, ResultSet
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.canvas import ExpectedError, StampingVisitor, chain, chord, group
 from tests.kit.stage import Stage, stages
 

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("crashes"), pytest.mark.timeout(90)]
 

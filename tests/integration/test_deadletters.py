@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from amqp import Message
 from celery import Celery
-from tests.integration.conftest import Broker, broker_on, until
+from tests.faults.harness.waiting import until
+from tests.integration.conftest import Broker, broker_on
 from tests.integration.rabbit import rabbit_on
 
 from celeriac.exceptions import LostQueue, UnknownDeadLetter

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from pydantic import SecretStr
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.service import BetterError, BrokenError
 
 from celeriac import TaskState

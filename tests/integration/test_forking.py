@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 
 pytestmark = pytest.mark.xdist_group("forking")
 WAIT = 20

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.integration.conftest import APP, Broker, until
+from tests.faults.harness.waiting import until
+from tests.integration.conftest import APP, Broker
 
 from celeriac import TaskState
 from celeriac.testing.worker import WorkerProcess

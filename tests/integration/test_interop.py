@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.canvas import ExpectedError
 from tests.kit.clients import client
 from tests.kit.node import Node, installed_node

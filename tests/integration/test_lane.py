@@ -13,7 +13,7 @@ import pytest
 from celery import chain, chord
 from celery.exceptions import NotRegistered
 from redis import Redis
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.clients import client
 
 from celeriac import CeleryAppConfig, create_celery_app

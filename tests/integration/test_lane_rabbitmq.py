@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.clients import client
 
 from celeriac import CeleryAppConfig, create_celery_app

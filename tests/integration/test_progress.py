@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 
 from celeriac import Progress, TaskState
 

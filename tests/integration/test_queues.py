@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.service import Registry
 
 from celeriac import CeleryPublisher, Priority, TaskResult

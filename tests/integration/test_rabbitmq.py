@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.integration.rabbit import Rabbit, rabbit_on
 
 from celeriac import Priority

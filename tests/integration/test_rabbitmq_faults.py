@@ -17,7 +17,7 @@ from amqp import Message
 from kombu.exceptions import OperationalError
 from tests.faults.harness.malformed import broken
 from tests.faults.harness.proxy import TcpProxy
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.integration.rabbit import Rabbit, rabbit_on
 
 from celeriac.exceptions import BrokerUnavailable, UnsafeBroker

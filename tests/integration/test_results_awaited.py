@@ -15,25 +15,13 @@ from celery.result import AsyncResult, GroupResult
 from redis.exceptions import RedisError
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.proxy import TcpProxy
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.results import app_on, group_of, in_thread, raw_of, result_of, same, watched
 
 from celeriac import Progress, TaskResult, TaskState
 from celeriac.exceptions import ResultTimeout, ResultUnavailable, TaskRevoked
 
 pytestmark = pytest.mark.xdist_group("results")
-
-
-@pytest.fixture
-def server(tmp_path) -> Generator[PrivateRedis]:
-    with PrivateRedis(tmp_path / "results") as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(server) -> Generator[TcpProxy]:
-    with TcpProxy(server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -16,25 +16,13 @@ from celery.app.trace import build_tracer
 from celery.exceptions import ChordError, Reject
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.proxy import TcpProxy
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 
 from celeriac import CeleryAppConfig, create_celery_app
 from celeriac.transport.results import celerys, chords
 from celeriac.transport.results import writer as results
 
 pytestmark = pytest.mark.xdist_group("results")
-
-
-@pytest.fixture
-def server(tmp_path) -> Generator[PrivateRedis]:
-    with PrivateRedis(tmp_path / "results") as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(server) -> Generator[TcpProxy]:
-    with TcpProxy(server.port) as proxy:
-        yield proxy
 
 
 def double(number: int) -> int:

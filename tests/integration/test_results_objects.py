@@ -11,17 +11,10 @@ from typing import Any
 import pytest
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, GroupResult, ResultSet
-from tests.faults.harness.private_redis import PrivateRedis
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.results import app_on, group_of, in_thread, raw_of, watched
 
 pytestmark = pytest.mark.xdist_group("results")
-
-
-@pytest.fixture
-def server(tmp_path) -> Generator[PrivateRedis]:
-    with PrivateRedis(tmp_path / "results") as server:
-        yield server
 
 
 @pytest.fixture

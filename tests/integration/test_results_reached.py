@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ from celery.result import AsyncResult
 from redis.exceptions import RedisError
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.sentinel import WatchedRedis
-from tests.faults.harness.waiting import free_port
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import free_port, until
+from tests.kit.certificates import for_localhost
 
 from celeriac import CeleryAppConfig, TaskResult, create_celery_app
 from celeriac.exceptions import ResultUnavailable
@@ -46,10 +45,8 @@ def round_trip(app: Any, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [{"small": 1}, "x" * 500_000], ids=["small", "large"])
 def test_over_tls(tmp_path, value):
-    crt, key, port = str(tmp_path / "crt"), str(tmp_path / "key"), free_port()
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", crt]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    crt, key = map(str, for_localhost(tmp_path))
+    port = free_port()
     files = {"tls-cert-file": crt, "tls-key-file": key, "tls-ca-cert-file": crt, "tls-auth-clients": "no"}
     with PrivateRedis(tmp_path / "tls", options={"tls-port": str(port), **files}):
         address = f"rediss://localhost:{port}/0"

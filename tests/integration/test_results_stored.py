@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,34 +14,13 @@ from celery.app.task import Context
 from celery.exceptions import Reject
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.proxy import TcpProxy
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
+from tests.kit.results import app_on
 
-from celeriac import CeleryAppConfig, create_celery_app
 from celeriac.transport.results import writer as results
 from celeriac.transport.results.writer import ResultWriter
 
 pytestmark = pytest.mark.xdist_group("results")
-
-
-@pytest.fixture
-def server(tmp_path) -> Generator[PrivateRedis]:
-    with PrivateRedis(tmp_path / "results") as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(server) -> Generator[TcpProxy]:
-    with TcpProxy(server.port) as proxy:
-        yield proxy
-
-
-@contextmanager
-def app_on(url: str, **options: Any) -> Generator[Any]:
-    app = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": url, **options}))
-    try:
-        yield app
-    finally:
-        app.close()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from kombu.exceptions import OperationalError
 from tests.faults.harness.private_redis import PrivateRedis
-from tests.integration.conftest import broker_on, until
+from tests.faults.harness.waiting import until
+from tests.integration.conftest import broker_on
 from tests.kit.stage import pool_environment, shown
 
 from celeriac.exceptions import BrokerFull, BulkInterrupted

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
 from celery.result import AsyncResult
-from tests.integration.conftest import until
+from tests.faults.harness.waiting import until
 from tests.kit.stage import Stage, pool_environment, shown, stage_of, stages
 
 from celeriac.testing.worker import WorkerProcess

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from celery import Celery
 from pydantic import SecretStr
-from tests.integration.conftest import Broker, until
+from tests.faults.harness.waiting import until
+from tests.integration.conftest import Broker
 from tests.kit.clients import client
 
 from celeriac import CeleryAppConfig, create_celery_app

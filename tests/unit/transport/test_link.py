@@ -3,63 +3,27 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import ssl
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Generator
 
 import pytest
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from tests.faults.harness.private_redis import PrivateRedis
+from tests.faults.harness.sentinel import WatchedRedis
+from tests.faults.harness.waiting import free_port, until
+from tests.kit.certificates import for_localhost
 
-from celeriac.testing.embedded import find_redis_server
 from celeriac.transport.link import Link, Script, connector
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-def until(happens: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-@contextmanager
-def server(directory: Path, *options: str, port: int | None = None, up: Callable[[int], object] | None = None):
-    """A server of this test's own; gives its port and its process."""
-    port = port or free_port()
-    command = [str(find_redis_server()), "--port", str(port), "--save", "", "--dir", str(directory), *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: (up or answers)(port))
-            yield port, process
-        finally:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory) -> Generator[int]:
-    with server(tmp_path_factory.mktemp("redis")) as (port, _):
-        yield port
+    with PrivateRedis(tmp_path_factory.mktemp("redis"), aof=False) as server:
+        yield server.port
 
 
 @pytest.fixture
@@ -153,17 +117,17 @@ def test_a_server_that_hung_up_is_noticed_before_anything_is_sent(port, link):
 
 
 def test_a_hanging_server_costs_the_timeout_and_the_connection(tmp_path):
-    with server(tmp_path) as (port, process):
-        link = Link(connector(f"redis://127.0.0.1:{port}"), timeout=0.2)
+    with PrivateRedis(tmp_path, aof=False) as server:
+        link = Link(connector(f"redis://127.0.0.1:{server.port}"), timeout=0.2)
         link.call("PING")
-        process.send_signal(signal.SIGSTOP)
+        server.freeze()
         with pytest.raises(RedisTimeoutError):
             link.call("LPUSH", "list", 1)
         assert link.uncertain
         with pytest.raises(RedisTimeoutError):  # connecting hangs as well
             link.call("LPUSH", "list", 2)
         assert not link.uncertain
-        process.send_signal(signal.SIGCONT)
+        server.thaw()
         assert link.call("PING", timeout=5) == b"PONG"
         link.close()
 
@@ -219,20 +183,11 @@ def test_an_address_never_shows_its_password():
     assert "geheim" not in repr(made) + made.address
 
 
-@pytest.fixture
-def certificate(tmp_path) -> tuple[Path, Path]:
-    crt, key = tmp_path / "crt", tmp_path / "key"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(crt)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    return crt, key
-
-
-def test_tls_is_checked_unless_told_otherwise(tmp_path, certificate):
-    crt, key = map(str, certificate)
-    files = ["--tls-cert-file", crt, "--tls-key-file", key, "--tls-ca-cert-file", crt, "--tls-auth-clients", "no"]
+def test_tls_is_checked_unless_told_otherwise(tmp_path):
+    crt, key = map(str, for_localhost(tmp_path))
     port = free_port()
-    with server(tmp_path, "--tls-port", str(port), *files):
+    files = {"tls-cert-file": crt, "tls-key-file": key, "tls-ca-cert-file": crt, "tls-auth-clients": "no"}
+    with PrivateRedis(tmp_path, aof=False, options={"tls-port": str(port), **files}):
         address = f"rediss://localhost:{port}/0"
         with pytest.raises(RedisConnectionError, match="certificate verify failed"):
             Link(connector(address), timeout=5).call("PING")
@@ -256,48 +211,28 @@ def test_tls_is_checked_unless_told_otherwise(tmp_path, certificate):
 
 def test_a_socket_of_the_file_system(tmp_path):
     path = tmp_path / "redis.sock"
-    with server(tmp_path, "--unixsocket", str(path)):
+    with PrivateRedis(tmp_path, aof=False, options={"unixsocket": str(path)}):
         link = Link(connector(f"redis+socket://{path}?virtual_host=2"), timeout=5)
         assert b"db=2" in link.call("CLIENT", "LIST")
         link.close()
 
 
 def test_sentinel_says_who_is_master_and_a_demoted_one_is_left(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    with (
-        server(tmp_path / "a") as (first, _),
-        server(tmp_path / "b", "--replicaof", f"127.0.0.1 {first}") as (second, _),
-    ):
-        conf = tmp_path / "sentinel.conf"
-        conf.write_text(f"sentinel monitor mine 127.0.0.1 {first} 1\nsentinel down-after-milliseconds mine 1000\n")
-        listening = free_port()
-        arguments = [str(find_redis_server()), str(conf), "--sentinel", "--port", str(listening)]
-        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as sentinel:
-            try:
-                until(lambda: answers(listening))
-                nobody = free_port()
-                url = f"sentinel://127.0.0.1:{nobody};sentinel://127.0.0.1:{listening}/4"
-                link = Link(connector(url, options={"master_name": "mine"}), timeout=5)
-                with Redis(port=listening) as asked:
-                    until(lambda: asked.sentinel_slaves("mine"))
-                    assert link.call("SET", "key", 1) == b"OK"
-                    assert f"tcp_port:{first}".encode() in link.call("INFO", "server")
-                    until(lambda: failed_over(asked))
-                    until(lambda: master_of(asked) == second)
-                until(lambda: pushed(link) and f"tcp_port:{second}".encode() in link.call("INFO", "server"))
-                link.close()
-            finally:
-                sentinel.terminate()
+    with WatchedRedis(tmp_path) as servers:
+        url = f"sentinel://127.0.0.1:{free_port()};sentinel://127.0.0.1:{servers.port}/4"
+        link = Link(connector(url, options={"master_name": servers.name}), timeout=5)
+        assert link.call("SET", "key", 1) == b"OK"
+        assert f"tcp_port:{servers.master.port}".encode() in link.call("INFO", "server")
+        with Redis(port=servers.port) as sentinel:
+            until(lambda: failed_over(sentinel, servers.name))
+        until(servers.promoted)
+        until(lambda: pushed(link) and f"tcp_port:{servers.replica.port}".encode() in link.call("INFO", "server"))
+        link.close()
 
 
-def master_of(sentinel: Any) -> Any:
-    return sentinel.sentinel_masters()["mine"]["port"]
-
-
-def failed_over(sentinel: Redis) -> bool:
+def failed_over(sentinel: Redis, name: str) -> bool:
     try:
-        return bool(sentinel.execute_command("SENTINEL", "FAILOVER", "mine"))
+        return bool(sentinel.execute_command("SENTINEL", "FAILOVER", name))
     except ResponseError:
         return False
 
