@@ -11,7 +11,6 @@ from kombu.exceptions import OperationalError
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.waiting import until
 from tests.integration.conftest import broker_on
-from tests.kit.stage import pool_environment, shown
 
 from celeriac.exceptions import BrokerFull, BulkInterrupted
 from celeriac.testing.worker import WorkerProcess
@@ -45,8 +44,8 @@ def test_a_worker_starts_on_a_full_server_and_drains_it(server, pool, tmp_path):
         server.client.config_set("maxmemory", memory(server) - 100_000)
         with pytest.raises(Exception, match="used memory > 'maxmemory'"):
             server.client.set("anything", "x")
-        env = pool_environment(pool) | {"ENVIRONMENT": "production"}
-        with WorkerProcess("tests.kit.app", redis_url=server.url, pool=shown(pool), env=env) as worker:
+        env = {"ENVIRONMENT": "production"}
+        with WorkerProcess("tests.kit.app", redis_url=server.url, pool=pool, env=env) as worker:
             until(lambda: path.exists() and len(path.read_text().splitlines()) >= TASKS)
             assert worker.returncode is None
             until(lambda: not server.client.keys("celeriac.inflight:*"))

@@ -14,7 +14,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
 from celery.result import AsyncResult
 from tests.faults.harness.waiting import until
-from tests.kit.stage import Stage, pool_environment, shown, stage_of, stages
+from tests.kit.stage import Stage, stage_of, stages
 
 from celeriac.testing.worker import WorkerProcess
 
@@ -122,10 +122,10 @@ def a_worker(stage: Stage, name: str, *arguments: str, concurrency: int = 1, **e
     with WorkerProcess(
         "tests.kit.canvas",
         redis_url=conf.result_backend,
-        pool=shown(pool),
+        pool=pool,
         concurrency=concurrency,
         arguments=arguments,
-        env=pool_environment(pool) | urls | env,
+        env=urls | env,
     ) as worker:
         yield worker
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from celeriac import CeleryAppConfig, create_celery_app
 from celeriac.testing.servers import rabbitmq_server, redis_server
 from celeriac.testing.worker import WorkerProcess
 
-LANE = "celeriac.worker.pool:LanePool"
 POOLS = ("lane", "prefork", "threads", "solo")
 
 
@@ -57,29 +55,17 @@ def stage_of(
     """A server, a worker and an app. ``stock-prefork`` is Celery without a line of ours."""
     broker, _, pool = name.partition("-")
     with redis_server() as redis_url, _broker(broker, redis_url) as url:
-        env = pool_environment(pool) | dict(env or {})
+        env = dict(env or {})
         if broker == "stock":
             env["STOCK"] = "1"
         else:
             env |= {"CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": redis_url}
         app = _app(broker, url, redis_url)
         worker = WorkerProcess(
-            "tests.kit.canvas", redis_url=redis_url, pool=shown(pool), concurrency=concurrency, env=env, **options
+            "tests.kit.canvas", redis_url=redis_url, pool=pool, concurrency=concurrency, env=env, **options
         )
         with client(app), Redis.from_url(redis_url) as redis, worker:
             yield Stage(broker, pool, app, tasks_on(app), redis, worker)
-
-
-def pool_environment(pool: str) -> dict[str, str]:
-    """The variable that chooses a pool: Celery's own option ``--pool=prefork`` means the pool of the settings."""
-    if pool == "lane" and importlib.util.find_spec("celeriac.worker.pool") is None:
-        pytest.skip("there is no lane yet")
-    return {"CELERY_WORKER_POOL": LANE if pool == "lane" else pool}
-
-
-def shown(pool: str) -> Any:
-    """The same for the command line."""
-    return "prefork" if pool == "lane" else pool
 
 
 @contextmanager
