@@ -123,6 +123,7 @@ class Lane:
                 oldest = monotonic()
             handle(message)
             count += 1
+        load(len(waiting), 0)
         if count:
             self._adapt((monotonic() - begun) / count)
 
