@@ -52,6 +52,24 @@ def break_it(fault, proxy, chance):
         proxy.mend()
 
 
+def test_a_claim_that_arrives_after_its_worker_gave_up_takes_nothing_out_of_reach(scenario, server, proxy, producer):
+    """It was on its way when the worker connected again: what it takes must not stay with a worker that never knew."""
+    worker = scenario.running(proxy.url(), concurrency=1)
+    producer.send(3)
+    scenario.wait_for_done(3)
+    proxy.hold()  # an idle worker looks every second, so a claim is soon on its way, and then given up
+    worker.wait_for("the broker is out of reach", timeout=20)
+    time.sleep(2)  # until it is idle again, on new connections
+    worker.freeze()
+    sent = producer.send(5)
+    proxy.mend()
+    time.sleep(0.5)
+    worker.thaw()
+    producer.send(5)
+    verdict = scenario.settle(server, timeout=LEASE + 20)
+    verdict.require(duplicates=len(sent))
+
+
 @pytest.mark.parametrize(
     ("pool", "fault"),
     forms(

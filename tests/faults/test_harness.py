@@ -220,6 +220,14 @@ class TestProxy:
         client.ping()
         assert time.monotonic() - began >= 0.2
 
+    def test_hold_keeps_what_old_connections_carry_until_later(self, proxy, server, client):
+        proxy.hold()
+        with pytest.raises(RedisTimeoutError):
+            client.set("a", "b")
+        assert client.get("a") is None
+        proxy.mend()
+        assert until(lambda: server.client.get("a")) == b"b"
+
     def test_mute_lets_requests_through_and_no_reply(self, proxy, server, client):
         proxy.mute()
         with pytest.raises(RedisTimeoutError):

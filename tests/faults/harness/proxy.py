@@ -25,6 +25,8 @@ class _Link:
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.ends = (client, server)
         self.dead = False  # half-open: nothing passes ever again, and nobody is told
+        self.free = asyncio.Event()  # or else what comes is kept, to be passed on later
+        self.free.set()
 
     def reset(self) -> None:
         for writer in self.ends:
@@ -96,6 +98,10 @@ class TcpProxy:
         """Old connections never carry anything again, and nobody is told. New ones are fine."""
         self._call(self._half_open())
 
+    def hold(self) -> None:
+        """What old connections carry is kept until mended, and arrives then, wanted or not. New ones are fine."""
+        self._call(self._hold())
+
     def slow(self, seconds: float) -> None:
         """Delay every piece, in both directions, until mended."""
         self._delay = seconds
@@ -129,6 +135,8 @@ class TcpProxy:
         self._delay, self._cut_after, self._mute = 0.0, None, False
         assert self._flows is not None
         self._flows.set()
+        for link in self._links:
+            link.free.set()
         await self._listen()
 
     async def _reset(self) -> None:
@@ -148,6 +156,10 @@ class TcpProxy:
     async def _half_open(self) -> None:
         for link in self._links:
             link.dead = True
+
+    async def _hold(self) -> None:
+        for link in self._links:
+            link.free.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -173,6 +185,7 @@ class TcpProxy:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._flows.wait()
+                await link.free.wait()
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 if link.dead or (replies and self._mute):
