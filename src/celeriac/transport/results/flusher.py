@@ -14,6 +14,8 @@ __all__ = ["Flusher"]
 
 TICK: Final = 0.002
 """Seconds between two looks while results come in: what is found twice is stored, so none waits for two and a half."""
+MOST_LOOKS: Final = 10
+"""Looks at which something may wait in a row: reports that replace each other in time for each look are never older."""
 LINGER: Final = 0.05
 """Seconds that it keeps looking once nothing waits, so that a steady trickle need not wake it each time."""
 IDLE: Final = 10.0
@@ -41,7 +43,7 @@ class Flusher:
                     self._thread.start()
 
     def _run(self) -> None:
-        seen, quiet = 0, 0.0
+        seen, looks, quiet = 0, 0, 0.0
         while True:
             writer = self._writer()
             if writer is None:
@@ -49,6 +51,7 @@ class Flusher:
             pause = writer.pause()
             oldest = writer.oldest()
             if oldest is None:
+                looks = 0
                 quiet += TICK
                 if quiet >= LINGER:
                     if not self._sleep():
@@ -60,8 +63,10 @@ class Flusher:
                 continue
             else:
                 quiet = 0.0
-                if oldest <= seen or not writer.coalesce:
+                looks += 1
+                if oldest <= seen or looks >= MOST_LOOKS or not writer.coalesce:
                     writer.attempt()
+                    looks = 0
             seen = writer.newest()
             del writer
             time.sleep(TICK)
