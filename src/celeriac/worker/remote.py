@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import wait
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from celeriac.worker.records import from_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from celeriac.worker.mirror import Mirror
     from celeriac.worker.supervisor import Supervisor
@@ -39,6 +41,8 @@ _CHANGING: Final = frozenset(
 )
 _AT_ONCE: Final = 500
 """Task ids in one message to a child."""
+_TO_KNOW: Final = 0.5
+"""Seconds that children get to take over what was changed; one that is busy takes it over later."""
 _SHOWN: Final = 1000
 """Parked messages that are shown at most."""
 
@@ -86,16 +90,22 @@ class Remote:
         ]
 
     def tell(self) -> None:
-        """Tell the children what has changed since the last time."""
+        """Tell the children what has changed since the last time, and wait a moment until they know.
+
+        Whoever sent the command may send the task that it is about right after the reply.
+        """
+        asked: list[Future[Any]] = []
         revoked = [each for each in state.revoked if each not in self._revoked]
         self._revoked = set(state.revoked)
         for at in range(0, len(revoked), _AT_ONCE):
-            self._supervisor.ask_all("configure", {"revoked": revoked[at : at + _AT_ONCE]})
+            told = self._supervisor.ask_all("configure", {"revoked": revoked[at : at + _AT_ONCE]})
+            asked += [future for _, future in told]
         now = self._changes()
         changed = {name: value for name, value in now.items() if value != self._told.get(name)}
         self._told = now
         if changed:
-            self._supervisor.ask_all("configure", changed)
+            asked += [future for _, future in self._supervisor.ask_all("configure", changed)]
+        wait(asked, timeout=_TO_KNOW)
 
     def scheduled(self, panel: Any, **_: Any) -> list[dict[str, Any]]:
         """List messages that wait for their time: on the broker where it keeps them, else in the children."""
