@@ -133,9 +133,9 @@ def test_an_edit_that_breaks_the_code_is_waited_out(checkout):
 def test_make_demo_walks_through_the_registry(checkout):
     with Made(checkout, "demo") as demo:
         assert demo.wait() == 0
-    current = [int(number) for number in re.findall(r"(\d+) of 240 rows", demo.output)]
+    current = [int(number) for number in re.findall(r"(\d+) of 24000 rows", demo.output)]
     assert current
     assert current == sorted(current)
-    for shown in ("{'result': 'pong'}", "InvalidArguments", "{'processed': 240}", "RETRY"):
+    for shown in ("{'result': 'pong'}", "InvalidArguments", "{'processed': 24000}", "RETRY"):
         assert shown in demo.output
     assert not EmbeddedRedis(checkout / ".data").alive

@@ -14,6 +14,8 @@ from delivery.tasks.registry import TasksRegistry
 from ioc.container import get_container
 
 ORDERS = Path(__file__).with_name("orders.csv")
+DAYS = 100
+"""How often the orders are worked through: once is over before anybody can ask how far it is."""
 PATIENCE = 60.0
 """Seconds that any step of the tour may take; the first one waits for the worker to be ready."""
 
@@ -49,13 +51,13 @@ def refuse(registry: TasksRegistry) -> None:
 def follow_progress(registry: TasksRegistry) -> None:
     """A long task says how far it is."""
     orders: list[JsonValue] = [{**row} for row in get_container().resolve(TableReader).read(ORDERS)]
-    result = registry.process_data.delay(orders)
+    result = registry.process_data.delay(orders * DAYS)
     shown = -1
     while not result.ready():
         progress = result.progress
         if progress is not None and progress.percent >= shown + 10:
             shown = progress.percent
-            print(f"   {progress.current:>4} of {progress.total} rows of {ORDERS.name}, {shown} %")
+            print(f"   {progress.current:>4} of {progress.total} rows, {shown} %")
     show("registry.process_data.delay(rows).get()", result.get(timeout=PATIENCE))
 
 
