@@ -14,7 +14,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
 from celery.result import AsyncResult
 from tests.faults.harness.waiting import until
-from tests.kit.stage import Stage, stage_of, stages
+from tests.kit.stage import Stage, parts, stage_of, stages
 
 from celeriac.testing.worker import WorkerProcess
 
@@ -116,7 +116,7 @@ def _control(stage: Stage) -> Any:
 @contextmanager
 def a_worker(stage: Stage, name: str, *arguments: str, concurrency: int = 1, **env: str) -> Generator[WorkerProcess]:
     """Another worker on the servers of a stage."""
-    pool = name.partition("-")[2]
+    _, pool = parts(name)
     conf = stage.app.conf
     urls = {"CELERY_BROKER_URL": conf.broker_url, "CELERY_RESULT_BACKEND": conf.result_backend}
     with WorkerProcess(
@@ -156,7 +156,7 @@ def test_a_queue_is_read_by_the_worker_that_names_it_and_the_urgent_run_first(
 @pytest.mark.proves("S004-21")
 @pytest.mark.parametrize("name", ["redis-lane", "redis-prefork", "rabbitmq-lane"])
 def test_a_worker_grows_with_its_work_and_shrinks_again(name: str) -> None:
-    pool = name.partition("-")[2]
+    _, pool = parts(name)
     with stage_of(name, arguments=["--autoscale=3,1"], env={"AUTOSCALE_KEEPALIVE": "1"}) as stage:
         inspect = stage.app.control.inspect([stage.worker.node], timeout=5)
 

@@ -48,12 +48,18 @@ def stages(*names: str) -> list[Any]:
     return [pytest.param(name, id=name, marks=pytest.mark.xdist_group(f"stage-{name}")) for name in names]
 
 
+def parts(name: str) -> tuple[str, Any]:
+    """The broker and the pool of a stage's name."""
+    broker, _, pool = name.partition("-")
+    return broker, pool
+
+
 @contextmanager
 def stage_of(
     name: str, *, concurrency: int = 2, env: Mapping[str, str] | None = None, **options: Any
 ) -> Generator[Stage]:
     """A server, a worker and an app. ``stock-prefork`` is Celery without a line of ours."""
-    broker, _, pool = name.partition("-")
+    broker, pool = parts(name)
     with redis_server() as redis_url, _broker(broker, redis_url) as url:
         env = dict(env or {})
         if broker == "stock":

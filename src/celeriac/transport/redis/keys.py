@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["SEPARATOR", "Keys", "list_keys", "queue_of"]
+__all__ = ["SEPARATOR", "Keys", "queue_of"]
 
 SEPARATOR: Final = "\x06\x16"
 """What kombu puts between a queue's name and the step of a priority."""
@@ -51,11 +51,6 @@ class Keys:
     def dead_letter(self) -> str:
         """What the key of a dead letter begins with: a hash of its fields."""
         return f"{self.prefix}celeriac.dead:"
-
-
-def list_keys(queue: str, steps: list[int], prefix: str = "") -> list[str]:
-    """The lists of one queue, most urgent first, as kombu names them."""
-    return [f"{prefix}{queue}{SEPARATOR}{step}" if step else f"{prefix}{queue}" for step in steps]
 
 
 def queue_of(list_key: str, prefix: str = "") -> str:
