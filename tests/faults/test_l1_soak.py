@@ -8,7 +8,7 @@ import pytest
 from tests.faults.harness.seed import FULL, scaled, times
 from tests.faults.harness.waiting import until
 
-FAULTS = times(5, 90)
+FAULTS = times(4, 90)
 EVERY = scaled(2, 20)
 SLOTS = 2
 RATE = 30

@@ -19,7 +19,7 @@ def again(verdict) -> int:
 
 
 @pytest.mark.proves("S002-5")
-@pytest.mark.parametrize("pool", forms(["lane", "prefork"], wide=["threads", "solo"]))
+@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork", "threads", "solo"]))
 def test_kill_9_of_the_whole_worker_loses_nothing(scenario, server, producer, pool):
     victim = scenario.running(server.url, pool=pool, concurrency=SLOTS)
     scenario.running(server.url, pool=pool, concurrency=SLOTS)

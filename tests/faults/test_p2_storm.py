@@ -7,8 +7,8 @@ from tests.faults.harness.forms import forms
 from tests.faults.harness.seed import FULL, times
 from tests.faults.storm import SLOTS, storm
 
-TASKS = times(1_200, 12_000)
-KILLS = times(4, 40)
+TASKS = times(900, 12_000)
+KILLS = times(3, 40)
 
 
 @pytest.mark.timeout(900 if FULL else 120)

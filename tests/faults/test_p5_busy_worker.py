@@ -10,7 +10,7 @@ from tests.faults.harness.scenario import LEASE
 from tests.faults.harness.seed import scaled
 from tests.faults.harness.waiting import until
 
-BUSY = scaled(3 * LEASE, 20 * LEASE)
+BUSY = scaled(2 * LEASE, 20 * LEASE)
 
 
 def run_beside_an_idle_worker(scenario, server, producer, task, pool, **options):

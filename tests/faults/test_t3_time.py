@@ -9,7 +9,7 @@ from tests.faults.harness.seed import scaled, times
 from tests.faults.harness.waiting import until
 
 LEASE = 1.0
-LONG = scaled(6, 10) * LEASE
+LONG = scaled(4, 10) * LEASE
 LATER = times(10_000, 10_000)
 GROWTH = 20 << 20
 
