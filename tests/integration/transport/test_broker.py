@@ -227,3 +227,13 @@ def test_keys_stand_behind_the_prefix(server, redis):
         broker.claim(ME, ["app:mail"], 1, first_token=1)
         broker.bury(ME, "1", reason="rejected")
     assert all(key.startswith(b"app:") for key in redis.keys("*"))
+
+
+def test_a_claim_that_arrives_after_its_worker_gave_it_up_takes_nothing(broker, redis):
+    redis.lpush("mail", "one")
+    broker.fence(ME, 100)
+    late = claim(broker, first=1)
+    assert late.deliveries == []
+    assert redis.llen("mail") == 1
+    assert [each.raw for each in claim(broker, first=100).deliveries] == [b"one"]
+    assert claim(broker, owner=OTHER).deliveries == []

@@ -23,6 +23,8 @@ LEASE: Final = 30.0
 LONGEST_MESSAGE: Final = 32 * 1024 * 1024
 """Bytes of a raw message; a longer one becomes a dead letter without reaching a worker."""
 
+_FENCE_SECONDS: Final = 3600
+"""A request that is on its way for longer than this arrives nowhere."""
 _NO_FLAGS: Final = "compiling script"
 
 
@@ -156,6 +158,10 @@ class RedisBroker:
         """A message in flight, as it was sent, or ``None`` if it is not held."""
         value = self.link.call("HGET", self.keys.in_flight + owner, token)
         return None if value is None else _parts(value)[1]
+
+    def fence(self, owner: str, first_token: int) -> None:
+        """From here on, refuse this owner's claims with an earlier first token: they were given up."""
+        self.link.call("SET", f"{self.keys.leases}:fence:{owner}", first_token, "EX", _FENCE_SECONDS)
 
     def held(self, owner: str, known: Collection[str]) -> list[Delivery]:
         """What the server holds for an owner beside ``known``: claimed by a reply that never arrived."""

@@ -186,6 +186,8 @@ class Intake:
         return deliveries
 
     def _lost_replies(self) -> list[Delivery]:
+        """What earlier claims took, of which no reply came; those that arrive only now take nothing any more."""
+        self.broker.fence(self.owner, self._next_token)
         found = self.broker.held(
             self.owner, self.held.keys() | {token for _, token in self._done} | self._returning.keys()
         )

@@ -86,6 +86,11 @@ local longest, dead_letter = tonumber(ARGV[5]), ARGV[6]
 local in_flight, deliveries, delayed, parked, dead = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local now = clock()
 local settled = settle(in_flight, deliveries, ARGV, 7, #ARGV)
+local fence = redis.call('GET', KEYS[1] .. ':fence:' .. owner)
+if fence and token < tonumber(fence) then
+  -- This claim was under way when its worker gave it up and connected again. Nobody waits for what it would take.
+  return {now, settled, -1, token}
+end
 redis.call('ZADD', KEYS[1], now + lease, owner)
 
 local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, 500)
