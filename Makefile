@@ -102,7 +102,11 @@ celery-beat: $(STAMP) ## beat; run one and no more
 
 .PHONY: test
 test: $(STAMP) ## every test that needs no Docker
-	@$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not docker and not faults"
+	@$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not docker and not faults and not wide"
+
+.PHONY: test-wide
+test-wide: $(STAMP) ## the same cases on every broker and pool, for a quarter of an hour
+	@$(BIN)/pytest --numprocesses auto --dist loadgroup -m "wide and not docker and not faults"
 
 .PHONY: test-docker
 test-docker: $(STAMP) ## the tests that need a Docker engine

@@ -115,3 +115,20 @@ def stage(request: pytest.FixtureRequest) -> Generator[Stage]:
     """A worker of the canvas tasks, by broker and pool: parametrized with ``stages(...)``, indirectly."""
     with stage_of(str(request.param)) as running:
         yield running
+
+
+# What `make test` leaves to `make test-wide`: the same cases on further brokers and pools, which take long to start.
+WIDE_FILES = ("test_rabbitmq_faults", "test_lane_rabbitmq", "test_interop", "test_start_worker", "test_start_full")
+WIDE_STAGES = re.compile(r"\b(rabbitmq-\w+|stock-\w+|redis-(prefork|threads|solo))\b|^rabbitmq$")
+WIDE_POOLS = ("test_crashes", "test_values", "test_failures", "test_progress", "test_limits", "test_workflows")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is wide."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        said = "-".join(map(str, callspec._idlist)) if callspec is not None else ""
+        module = item.path.stem
+        other_pool = module in WIDE_POOLS and re.search(r"\b(threads|solo)\b", said)
+        if module in WIDE_FILES or WIDE_STAGES.search(said) or other_pool:
+            item.add_marker("wide")

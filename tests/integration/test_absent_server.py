@@ -30,9 +30,9 @@ def a_free_port() -> int:
 def test_it_names_the_server_without_its_password_and_works_once_that_answers(tmp_path):
     port = a_free_port()
     url = f"redis://:geheim@127.0.0.1:{port}/0"
-    with HopefulWorker(APP, redis_url=url, arguments=["--pool=solo"], ready="Trying again in") as worker:
-        (line,) = [line for line in worker.log.splitlines() if "Cannot connect to" in line][:1]
-        assert f"redis://:**@127.0.0.1:{port}/0" in line
+    with HopefulWorker(APP, redis_url=url, arguments=["--pool=solo"], ready="asked again in") as worker:
+        (line,) = [line for line in worker.log.splitlines() if "asked again in" in line][:1]
+        assert f"127.0.0.1:{port}" in line
         assert "Connection refused" in line
         assert "geheim" not in worker.log
 
