@@ -100,9 +100,12 @@ celery-beat: $(STAMP) ## beat; run one and no more
 
 ##@ Check
 
+# Most of what takes long waits for a server, so one more than there are cores.
+SIDE_BY_SIDE = $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
+
 .PHONY: test
 test: $(STAMP) ## every test that needs no Docker
-	@$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not docker and not faults and not wide"
+	@$(BIN)/pytest --numprocesses $(SIDE_BY_SIDE) --dist loadgroup -m "not docker and not faults and not wide"
 
 .PHONY: test-wide
 test-wide: $(STAMP) ## the same cases on every broker and pool, for a quarter of an hour
