@@ -40,10 +40,13 @@ def test_active_and_reserved_tasks_are_told_and_scheduled_ones_wait_on_the_serve
     registry.add.apply_async((1,), countdown=600)
     inspect = alone.app.control.inspect(destination=[worker.node], timeout=10)
 
-    until(lambda: alone.redis.zcard("celeriac.delayed") == 1)  # on the server; the lane alone shows it as scheduled
+    until(lambda: alone.redis.zcard("celeriac.delayed") == 1)  # the lane alone shows it as scheduled
     until(lambda: names(inspect.reserved()[worker.node]) == ["ping"])
     assert names(inspect.active()[worker.node]) == ["sleep"]
-    assert [names(command(alone, worker, what)[worker.node]) for what in ("active", "reserved")] == [["sleep"], ["ping"]]
+    assert [names(command(alone, worker, what)[worker.node]) for what in ("active", "reserved")] == [
+        ["sleep"],
+        ["ping"],
+    ]
     worker.kill()
 
 
