@@ -105,7 +105,7 @@ end
 
 local reply = {now, settled, -1, 0}
 local taken, suspicious = 0, redis.call('EXISTS', deliveries) == 1
-for key = 7, #KEYS do
+local function take_from(key)
   while taken < wanted do
     local list = KEYS[key]
     local items = redis.pcall('RPOP', list, suspicious and 1 or wanted - taken)
@@ -139,6 +139,16 @@ for key = 7, #KEYS do
     in_parts(entries, 1, #entries, 1000, function(...) redis.call('HSET', in_flight, ...) end)
   end
 end
+
+-- There are ten lists a queue and most are empty: halves that hold nothing are left out.
+local function look(first, last)
+  if last < first or taken >= wanted or redis.call('EXISTS', unpack(KEYS, first, last)) == 0 then return end
+  if first == last then return take_from(first) end
+  local middle = math.floor((first + last) / 2)
+  look(first, middle)
+  look(middle + 1, last)
+end
+look(7, #KEYS)
 if taken < wanted then
   local next_due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   if next_due[2] then reply[3] = tonumber(next_due[2]) end
