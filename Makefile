@@ -171,7 +171,7 @@ docs-serve: $(STAMP) ## serve the site, built again on every change
 ##@ Keep
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
-SERVICE = --extra redis --extra rabbitmq --extra telemetry --group service
+SERVICE = --extra redis --extra rabbitmq --extra telemetry --extra sql --extra postgres --extra http --group service
 
 .PHONY: lock
 lock: $(VENV)/bin/uv ## pin every dependency with its hashes: requirements/*.txt
