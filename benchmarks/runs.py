@@ -8,9 +8,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = ["Run", "Runs"]
+
+_SAME = ("Machine", "Python", "Redis", "Versions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,17 @@ class Runs:
         mine, other = self.by_round(measure, ours, figure), self.by_round(measure, theirs, figure)
         pairs = [mine[each] / other[each] for each in mine if other.get(each)]
         return median(pairs) if pairs else None
+
+    def keep(self, earlier: Runs, *, but: Iterable[str]) -> None:
+        """Take over the runs of other measures from earlier, if they were taken on the same machine and versions."""
+        again = set(but)
+        if any(earlier.machine.get(name) != self.machine.get(name) for name in _SAME):
+            return
+        kept = [run for run in earlier.runs if run.measure not in again]
+        if kept:
+            taken = ", ".join(dict.fromkeys(run.measure for run in self.runs))
+            self.machine["Runs"] += f"; {taken} taken again later than the others"
+            self.runs = kept + self.runs
 
     def save(self, path: Path) -> None:
         """Write everything as JSON."""

@@ -132,6 +132,17 @@ def test_a_hanging_server_costs_the_timeout_and_the_connection(tmp_path):
         link.close()
 
 
+def test_who_waited_in_vain_sleeps_until_the_reply_comes_and_looks_out_again_later(link):
+    for times in (1, 3, 7):
+        while link._shy:
+            link.call("PING")
+        assert link.call("BLPOP", "nothing", 0.02) is None
+        assert link._shy >= times
+    while link._shy:
+        link.call("PING")
+    until(lambda: link.call("PING") == b"PONG" and not link._misses, timeout=10)
+
+
 def test_a_refusal_is_an_error_of_redis_py():
     link = Link(connector(f"redis://127.0.0.1:{free_port()}"), timeout=1)
     with pytest.raises(RedisConnectionError, match="refused"):
