@@ -199,6 +199,7 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     app.loader.override_backends = _RESULT_BACKENDS
     steps: Any = app.steps
     steps["worker"].add("celeriac.worker.start:HonestStart")  # by name: who only sends needs no worker's code
+    steps["consumer"].add("celeriac.worker.parked:ShowParked")
     if settings.autodiscover:
         app.autodiscover_tasks(list(settings.autodiscover))
     return app

@@ -31,7 +31,7 @@ def command(broker: Broker, worker: WorkerProcess, what: str) -> dict[str, list[
 
 
 @pytest.mark.proves("S004-16")
-def test_active_and_reserved_tasks_are_told_and_scheduled_ones_wait_on_the_server(alone, start):
+def test_active_reserved_and_scheduled_tasks_are_told(alone, start):
     worker = start(pool="threads", concurrency=1, arguments=["--prefetch-multiplier=4"])
     registry = alone.registry
     running = registry.sleep.delay(15)
@@ -40,13 +40,26 @@ def test_active_and_reserved_tasks_are_told_and_scheduled_ones_wait_on_the_serve
     registry.add.apply_async((1,), countdown=600)
     inspect = alone.app.control.inspect(destination=[worker.node], timeout=10)
 
-    until(lambda: alone.redis.zcard("celeriac.delayed") == 1)  # the lane alone shows it as scheduled
+    until(lambda: alone.redis.zcard("celeriac.delayed") == 1)
     until(lambda: names(inspect.reserved()[worker.node]) == ["ping"])
     assert names(inspect.active()[worker.node]) == ["sleep"]
+    assert names(each["request"] for each in inspect.scheduled()[worker.node]) == ["add"]
     assert [names(command(alone, worker, what)[worker.node]) for what in ("active", "reserved")] == [
         ["sleep"],
         ["ping"],
     ]
+    worker.kill()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_what_waits_on_the_server_is_told_by_workers_of_each_pool(alone, start, pool):
+    worker = start(pool=pool, concurrency=1)
+    sent = alone.registry.add.apply_async((1,), countdown=600)
+    inspect = alone.app.control.inspect(destination=[worker.node], timeout=10)
+    until(lambda: [each["request"]["id"] for each in inspect.scheduled()[worker.node]] == [sent.id])
+    (told,) = inspect.scheduled()[worker.node]
+    assert told["request"]["args"] == [1]
+    assert told["eta"] is not None
     worker.kill()
 
 

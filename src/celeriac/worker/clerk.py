@@ -80,11 +80,6 @@ class Clerk:
         """Messages that wait on the broker for their time, the next one first; in the main thread alone."""
         return [] if self._second is None else self._second.delayed(limit)
 
-    def request_of(self, message: Any) -> Any:
-        """Celery's request for a message, to be shown, or ``None`` if its task is not known."""
-        task = self._task_of(message)
-        return None if task is None else self._request(message, task, "", [], [])
-
     def acknowledges_timeouts(self, record: bytes) -> bool:
         """Whether the task of a message is done with once its time limit has struck."""
         task = self._task_of(restored(record))

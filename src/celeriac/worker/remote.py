@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery.worker import control, state
 
-from celeriac.transport.envelope import read
-from celeriac.transport.redis.keys import queue_of
-from celeriac.worker.records import from_raw
+from celeriac.worker.parked import SHOWN, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +41,6 @@ _AT_ONCE: Final = 500
 """Task ids in one message to a child."""
 _TO_KNOW: Final = 0.5
 """Seconds that children get to take over what was changed; one that is busy takes it over later."""
-_SHOWN: Final = 1000
-"""Parked messages that are shown at most."""
 
 
 class Remote:
@@ -110,14 +106,9 @@ class Remote:
     def scheduled(self, panel: Any, **_: Any) -> list[dict[str, Any]]:
         """List messages that wait for their time: on the broker where it keeps them, else in the children."""
         del panel
-        prefix = self._supervisor.clerk.prefix
-        found: list[dict[str, Any]] = []
-        for parked in self._supervisor.clerk.parked(_SHOWN):
-            if (queue := queue_of(parked.list_key, prefix)) in self.queues:
-                request = self._supervisor.clerk.request_of(from_raw(read(parked.raw), parked.id, queue))
-                if request is not None:
-                    eta = request.eta and request.eta.isoformat()
-                    found.append({"eta": eta, "priority": 6, "request": request.info()})
+        clerk = self._supervisor.clerk
+        hostname: str = self._consumer.hostname
+        found = shown(self._app, hostname, clerk.parked(SHOWN), prefix=clerk.prefix, queues=self.queues)
         for _member, future in self._supervisor.ask_all("scheduled"):
             found.extend(future.result(timeout=0.5) or [])
         return found

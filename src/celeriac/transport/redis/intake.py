@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from redis import Connection
 
-    from celeriac.transport.redis.broker import Claim, Delivery
+    from celeriac.transport.redis.broker import Claim, Delivery, Parked
 
 logger = logging.getLogger(__name__)
 
@@ -334,6 +334,15 @@ class Intake:
                 self.held.pop(token, None)
             first = time.monotonic() + max(min(due.values()) - self.now, 0)
             self._due = first if self._due is None else min(self._due, first)
+
+    def parked(self, limit: int) -> list[Parked]:
+        """Messages that wait on the server for their time, the next one first, whoever parked them.
+
+        Raises:
+            redis.exceptions.ConnectionError: the server is out of reach.
+        """
+        with self._lock:
+            return self.broker.delayed(limit)
 
     def bury(self, token: str, **fields: str | int) -> None:
         """Make a message a dead letter."""
