@@ -57,7 +57,7 @@ class LaneTasks(bootsteps.StartStopStep):
         self._remote.tell()
 
     def register_with_event_loop(self, c: Any, hub: Any) -> None:
-        """Look after load once a second."""
+        """Look after load, and after what plain workers left, once a second."""
         hub.call_repeatedly(_TICK, self._tick, c)
 
     def stop(self, parent: Any) -> None:
@@ -65,6 +65,9 @@ class LaneTasks(bootsteps.StartStopStep):
 
     def _tick(self, c: Any) -> None:
         self._mirror.glance()
+        adopt: Callable[[], None] | None = getattr(c.task_consumer.channel.qos, "restore_visible", None)
+        if adopt is not None:
+            adopt()
         scaler = c.controller.autoscaler
         if scaler is not None:
             scale(scaler, c.pool.supervisor.load + _backlog(c))

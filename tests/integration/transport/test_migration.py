@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from celery import Celery
+from tests.faults.harness.waiting import until
 from tests.integration.transport.consumer import consuming
 
 from celeriac.exceptions import WorkersRunning
+from celeriac.testing.worker import WorkerProcess
 from celeriac.transport.redis.migration import adopt, release
 
 pytestmark = pytest.mark.xdist_group("transport")
@@ -80,3 +83,23 @@ def test_what_ours_held_and_parked_is_released_to_stock_workers(stock, app, redi
         assert [bool(message.headers["eta"]) for message in sorted(got, key=lambda m: m.payload[0])] == [False, True]
         for message in got:
             message.ack()
+
+
+@pytest.mark.parametrize("pool", ["lane", pytest.param("prefork", marks=pytest.mark.wide)])
+def test_a_running_worker_takes_over_what_a_stock_worker_leaves_behind(stock, make_app, redis, server, pool):
+    app = make_app(result_backend=server)
+    often = {"CELERY_BROKER_TRANSPORT_OPTIONS": '{"adopt_every": 1}'}
+    with WorkerProcess("tests.kit.app", redis_url=server, pool=pool, concurrency=1, env=often):
+        name = app.conf.task_default_queue
+        stock.conf.task_default_queue = "elsewhere"
+        for number in range(2):
+            stock.send_task("add", (number, 0))
+        killed_stock_worker(stock, redis)
+        # They were the default queue's, and are older than the visibility timeout.
+        for tag, held in redis.hgetall("unacked").items():
+            message, exchange, _ = json.loads(held)
+            redis.hset("unacked", tag, json.dumps([message, exchange, name]))
+            redis.zadd("unacked_index", {tag: 1})
+        results = [app.AsyncResult(json.loads(each)[0]["headers"]["id"]) for each in redis.hvals("unacked")]
+        until(lambda: not redis.exists("unacked"), timeout=40)
+        assert sorted(each.get(timeout=20) for each in results) == [0, 1]

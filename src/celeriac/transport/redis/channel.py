@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -104,9 +105,11 @@ class LeasedQoS(redis.QoS):
             self.channel.intake.give_back([tag for tag in leased if tag not in running], count=False)
         return []
 
-    def restore_visible(self: Any, *args: Any, **kwargs: Any) -> None:
+    def restore_visible(self: Any, start: int = 0, num: int | None = None, interval: int = 1) -> None:
         """Take over what a stock worker left behind: the way from kombu's transport to this one."""
-        self.channel.adopt(lambda: redis.QoS.restore_visible(self, *args, **kwargs))
+        del interval  # the channel knows when it looked last
+        stock: Any = redis.QoS
+        self.channel.adopt(lambda: stock.restore_visible(self, start, num, 1))
 
     def take(self: Any, delivery_tags: Iterable[str]) -> None:
         """Forget messages that went back."""
@@ -122,14 +125,16 @@ class LeasedChannel(redis.Channel):
 
     QoS = LeasedQoS
     # kombu's own leave a table of the connection's options on every channel.
-    from_transport_options = (*redis.Channel.from_transport_options, "lease", "rules")
+    from_transport_options = (*redis.Channel.from_transport_options, "lease", "adopt_every", "rules")
     lease: float = LEASE
+    adopt_every: float = 60.0
+    """Seconds between two looks for what stock workers left behind."""
     rules: Rules | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._intake: Intake | None = None
         self._receivers: dict[str, Any] = {}
-        self._adopted = 0.0
+        self._adopted = -math.inf
         self._complained = -60.0
         super().__init__(*args, **kwargs)
 
@@ -318,8 +323,8 @@ class LeasedChannel(redis.Channel):
         )
 
     def adopt(self, restore: Any) -> None:
-        """Look, once a minute, for what a stock worker claimed and never acknowledged within its visibility timeout."""
-        if (now := time.monotonic()) - self._adopted < 60:  # noqa: PLR2004  seconds
+        """Look, now and then, for what a stock worker claimed and never acknowledged within its visibility timeout."""
+        if (now := time.monotonic()) - self._adopted < self.adopt_every:
             return
         self._adopted = now
         with suppress(*_OUT_OF_REACH):  # another look comes
@@ -407,7 +412,7 @@ class LeasedChannel(redis.Channel):
 class LeasedSentinelChannel(LeasedChannel, redis.SentinelChannel):
     """The same, with the master found by Sentinels."""
 
-    from_transport_options = (*redis.SentinelChannel.from_transport_options, "lease", "rules")
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, "lease", "adopt_every", "rules")
 
 
 def _running() -> set[str]:
