@@ -113,7 +113,11 @@ class _App(Celery):
             "default_retry_delay": default_retry_delay,
             "max_deliveries": max_deliveries,
         }
-        super().__init__(*args, **{"amqp": "celeriac.transport.publishing.amqp:PublishingAMQP", **kwargs})
+        ours = {
+            "amqp": "celeriac.transport.publishing.amqp:PublishingAMQP",
+            "control": "celeriac.worker.control:DurableControl",
+        }
+        super().__init__(*args, **{**ours, **kwargs})
         self._rules = Rules(self)
         # Celery offers no way to name the class of its options, and its own __setattr__ would set an option.
         object.__setattr__(self.conf, "__class__", _ReadOnce)
@@ -199,6 +203,8 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     app.loader.override_backends = _RESULT_BACKENDS
     steps: Any = app.steps
     steps["worker"].add("celeriac.worker.start:HonestStart")  # by name: who only sends needs no worker's code
+    steps["worker"].add("celeriac.worker.revoked:KnowsRevoked")
+    steps["consumer"].add("celeriac.worker.revoked:LearnsRevoked")
     steps["consumer"].add("celeriac.worker.parked:ShowParked")
     if settings.autodiscover:
         app.autodiscover_tasks(list(settings.autodiscover))

@@ -32,6 +32,9 @@
     │   ├── UnknownDeadLetter             no dead letter has that id
     │   ├── LostQueue                     the queue that it came from is gone
     │   └── DeadLettersBusy               another process is moving dead letters
+    ├── HistoryError                    what happened to tasks could not be looked up
+    │   ├── HistoryUnavailable            its database does not answer, or there is none
+    │   └── InvalidCursor                 a page was asked for with something that no page ended with
     ├── ResultError                     a result could not be read
     │   ├── ResultTimeout                 the task did not finish in time
     │   ├── ResultUnavailable             the result backend did not answer
@@ -67,7 +70,10 @@ __all__ = [
     "DeadLettersBusy",
     "DuplicateTask",
     "EagerInProduction",
+    "HistoryError",
+    "HistoryUnavailable",
     "InvalidArguments",
+    "InvalidCursor",
     "InvalidResult",
     "InvalidSchedule",
     "InvalidScheduleEntry",
@@ -389,6 +395,25 @@ class DeadLettersBusy(DeadLetterError):
 
     template = "the dead letters of {broker} are being moved by another process. Try again when it is done"
     broker: str
+
+
+class HistoryError(CeleriacError):
+    """What happened to tasks could not be looked up."""
+
+
+class HistoryUnavailable(HistoryError, ConnectionError):
+    """The history's database does not answer, or there is none."""
+
+    template = "the history cannot be read: {database}: {reason}"
+    database: str
+    reason: str
+
+
+class InvalidCursor(HistoryError, ValueError):
+    """A page was asked for with something that no page ended with."""
+
+    template = "{cursor!r} is no cursor. Take the one that the page before came with, with the same filter"
+    cursor: str
 
 
 class ResultError(CeleriacError):

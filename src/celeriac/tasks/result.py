@@ -174,7 +174,7 @@ class TaskResult(Generic[R_co]):
     def revoke(self, *, terminate: bool = False, signal: str = "SIGTERM") -> None:
         """Never start the task; with ``terminate``, also end it if it runs.
 
-        Workers keep revocations in memory; see the guarantees page for what survives a restart.
+        It is written down, so that workers that start later know it too; see the guarantees page for how long.
         """
         with self._translated(None):
             self.raw.revoke(terminate=terminate, signal=signal)

@@ -138,7 +138,9 @@ class Child:
         patched = cast("Any", Task.__call__)
         patched.__module__ = Task.__module__
         keep_by_thread(app)
+        revoked = list(state.revoked)
         state.reset_state()
+        state.revoked.update(revoked)  # read before the first fork: see celeriac.worker.revoked
         state.should_stop = state.should_terminate = None
         signals.worker_process_init.send(sender=self.hostname)
 
