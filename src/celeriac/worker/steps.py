@@ -10,6 +10,7 @@ from celery import bootsteps
 from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
 
+from celeriac.transport.redis.channel import LeasedChannel
 from celeriac.worker.mirror import Mirror
 from celeriac.worker.remote import Remote
 
@@ -65,9 +66,9 @@ class LaneTasks(bootsteps.StartStopStep):
 
     def _tick(self, c: Any) -> None:
         self._mirror.glance()
-        adopt: Callable[[], None] | None = getattr(c.task_consumer.channel.qos, "restore_visible", None)
-        if adopt is not None:
-            adopt()
+        channel = c.task_consumer.channel
+        if isinstance(channel, LeasedChannel):
+            channel.qos.restore_visible()
         scaler = c.controller.autoscaler
         if scaler is not None:
             scale(scaler, c.pool.supervisor.load + _backlog(c))
