@@ -9,6 +9,7 @@
     │   ├── UnknownSetting                a variable or key that no option has
     │   ├── EagerInProduction             tasks would run inside the caller, in production
     │   ├── UnsafeBroker                  the broker would lose tasks, in production
+    │   ├── OpenInProduction              anybody might do anything, in production
     │   ├── QueueMismatch                 a queue exists on RabbitMQ and is of another kind
     │   ├── InvalidTask                   a task is declared in a way that cannot work
     │   ├── DuplicateTask                 two tasks have one name
@@ -41,6 +42,12 @@
     │   ├── InvalidResult                 the value is not what the task declares
     │   └── TaskRevoked                   the task was revoked and has no result
     ├── TaskAborted                     a task raised what would have ended its worker
+    ├── AccessError                     somebody may not do what they asked for
+    │   ├── NotAuthenticated              nobody knows who asks
+    │   ├── PermissionMissing             the caller lacks a scope
+    │   ├── TooManyRequests               the caller asks more often than allowed
+    │   └── AccessUnavailable             who asks cannot be found out at the moment
+    ├── UnknownKey                      no API key has that id
     └── ServerNotFound                  no real server could be found or started
 
 An error builds its text from the attributes it was given, so the text cannot drift from them, and says what is wrong,
@@ -59,6 +66,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "AccessError",
+    "AccessUnavailable",
     "BlockingCall",
     "BrokerFull",
     "BrokerUnavailable",
@@ -82,6 +91,9 @@ __all__ = [
     "LostQueue",
     "MalformedMessage",
     "MissingSetting",
+    "NotAuthenticated",
+    "OpenInProduction",
+    "PermissionMissing",
     "QueueMismatch",
     "ResultError",
     "ResultTimeout",
@@ -90,7 +102,9 @@ __all__ = [
     "TaskAborted",
     "TaskRevoked",
     "TooManyDeliveries",
+    "TooManyRequests",
     "UnknownDeadLetter",
+    "UnknownKey",
     "UnknownQueue",
     "UnknownSetting",
     "UnknownTask",
@@ -184,6 +198,16 @@ class UnsafeBroker(ConfigurationError, SecurityError):
     broker: str
     problems: str
     remedy: str
+
+
+class OpenInProduction(ConfigurationError):
+    """Anybody might do anything, in production."""
+
+    template = (
+        "HTTP_AUTH is off while ENVIRONMENT is {environment!r}: whoever reaches this service could run and cancel any"
+        " task. Unset HTTP_AUTH and make a key with `celeriac keys create`, or set ENVIRONMENT=development"
+    )
+    environment: str
 
 
 class QueueMismatch(ConfigurationError):
@@ -463,6 +487,62 @@ class TaskAborted(CeleriacError):
     template = "task {task!r} was ended by {error}. The task has failed; its worker goes on"
     task: str
     error: str
+
+
+class AccessError(CeleriacError):
+    """Somebody may not do what they asked for. Nothing was done."""
+
+
+class NotAuthenticated(AccessError):
+    """Nobody knows who asks. ``error`` is what RFC 6750 calls it, empty where no credentials were given."""
+
+    template = "{problem}"
+    problem: str
+    error: str = ""
+
+    @property
+    def challenge(self) -> str:
+        """The header ``WWW-Authenticate`` that goes with it."""
+        told = f', error="{self.error}", error_description="{self}"' if self.error else ""
+        return f'Bearer realm="celeriac"{told}'
+
+
+class PermissionMissing(AccessError, PermissionError):
+    """The caller lacks a scope."""
+
+    template = "{subject} may not do this: it takes the scope {permission!r}"
+    subject: str
+    permission: str
+
+    @property
+    def challenge(self) -> str:
+        """The header ``WWW-Authenticate`` that goes with it."""
+        return f'Bearer realm="celeriac", error="insufficient_scope", scope="{self.permission}"'
+
+
+class TooManyRequests(AccessError):
+    """The caller asks more often than allowed. After ``retry_after`` seconds the next request is welcome."""
+
+    template = "{subject} may ask {rate} and no more. Try again in {retry_after} s"
+    subject: str
+    rate: str
+    retry_after: int
+
+
+class AccessUnavailable(AccessError, ConnectionError):
+    """Who asks cannot be found out at the moment: what knows the keys does not answer."""
+
+    template = "who asks cannot be found out: {server} does not answer ({reason}). Try again in {retry_after} s"
+    server: str
+    reason: str
+    retry_after: int
+
+
+class UnknownKey(CeleriacError, LookupError):
+    """No API key has that id."""
+
+    template = "no API key has the id {id!r}"
+    id: str
 
 
 class ServerNotFound(CeleriacError):

@@ -75,6 +75,7 @@ def task(
     expires: float | None = None,
     ignore_result: bool | None = None,
     max_deliveries: int | None = None,
+    permission: str | None = None,
 ) -> TaskDecorator:
     """Declare a method of a :class:`TaskController` as the task ``name``.
 
@@ -90,10 +91,12 @@ def task(
         ignore_result: keep no result; ``get()`` then returns ``None`` at once.
         max_deliveries: how often a message is delivered to workers that die of it, before it becomes a dead letter;
             ``None`` leaves it to ``CELERY_TASK_MAX_DELIVERIES``. A retry is a message of its own.
+        permission: the scope that a caller from outside needs to run it, such as ``"reports:run"``; ``None`` means
+            ``tasks:run``. Code that calls the registry is asked nothing.
 
     Raises:
         InvalidTask: the name is empty, or what is decorated is no function.
-        ValueError: ``max_deliveries`` is less than 1.
+        ValueError: ``max_deliveries`` is less than 1, or the permission is not written like ``"reports:run"``.
     """
     policy = TaskPolicy(
         queue=queue,
@@ -104,6 +107,7 @@ def task(
         expires=expires,
         ignore_result=ignore_result,
         max_deliveries=max_deliveries,
+        permission=permission,
     )
 
     def declare(function: Callable[..., Any]) -> TaskDefinition[..., Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Protocol
@@ -200,6 +201,7 @@ class Limits:
         return {name: value for name, value in said.items() if value is not None}
 
 
+_PERMISSION = re.compile(r"[a-z0-9][a-z0-9_.-]*(:[a-z0-9][a-z0-9_.-]*)+")
 _PERIODS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -241,10 +243,14 @@ class TaskPolicy:
     expires: float | None = None
     ignore_result: bool | None = None
     max_deliveries: int | None = None
+    permission: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_deliveries is not None and self.max_deliveries < 1:
             msg = f"max_deliveries must be 1 or more, not {self.max_deliveries}"
+            raise ValueError(msg)
+        if self.permission is not None and not _PERMISSION.fullmatch(self.permission):
+            msg = f"a permission is written like 'reports:run', in small letters, not {self.permission!r}"
             raise ValueError(msg)
 
     def task_options(self, transport: str, usual_soft: float | None = None) -> dict[str, Any]:

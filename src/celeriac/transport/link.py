@@ -310,9 +310,21 @@ class Script:
             redis.exceptions.ConnectionError: and the others of :meth:`Link.call`.
         """
         try:
-            return link.call("EVALSHA", self._sha, len(keys), *keys, *args, timeout=timeout)
+            return link.call(*self.named(keys, args), timeout=timeout)
         except NoScriptError:
-            return link.call("EVAL", self._text, len(keys), *keys, *args, timeout=timeout)
+            return link.call(*self.whole(keys, args), timeout=timeout)
+
+    def named(
+        self, keys: Sequence[bytes | str], args: Sequence[bytes | str | float] = ()
+    ) -> tuple[bytes | str | float, ...]:
+        """The command that runs it on a server that knows it; another answers with ``NoScriptError``."""
+        return ("EVALSHA", self._sha, len(keys), *keys, *args)
+
+    def whole(
+        self, keys: Sequence[bytes | str], args: Sequence[bytes | str | float] = ()
+    ) -> tuple[bytes | str | float, ...]:
+        """The command that runs it on any server, and makes it known there."""
+        return ("EVAL", self._text, len(keys), *keys, *args)
 
 
 def _translated(error: Exception) -> RedisError:
