@@ -6,7 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from celeriac.worker.running import Settling
+from celeriac.worker.lane import WORTH_A_TRIP
+from celeriac.worker.running import UNKNOWN, Settling
 
 if TYPE_CHECKING:
     from celeriac.worker.duty import Duty
@@ -41,10 +42,12 @@ class Drain:
         self._beaten = time.monotonic()
         runner.records = True
         runner.slot.owner = ""
-        runner.settling = Settling(consumer.channel.basic_ack, lambda: None)
-        consumer.qos(prefetch_count=max(prefetch, 1) if prefetch else _MOST, apply_global=False)
+        self._settler = settler = getattr(consumer.channel, "settler", None)
+        runner.settling = Settling(consumer.channel.basic_ack, _nothing if settler is None else settler.flush)
+        self._ahead = max(prefetch, 1) if prefetch else _MOST
+        consumer.qos(prefetch_count=self._ahead, apply_global=False)
         consumer.on_message = self.waiting.append
-        consumer.consume()
+        self._consuming = False
 
     def run(self) -> None:
         """Go on until the child has done its duty.
@@ -58,8 +61,12 @@ class Drain:
                 duty.orders.pop(0)()
             if duty.done:
                 return
-            while runner.slot.hold and not duty.stopping:
+            if runner.slot.hold:
                 time.sleep(_STANDBY)
+                continue
+            if not self._consuming:  # not earlier: what is handed to a child that stands by, no other can begin
+                self._consuming = True
+                self.consumer.consume()
             pause = runner.desk.tick()
             self._beat()
             if not self.waiting:
@@ -67,12 +74,19 @@ class Drain:
                     self.connection.drain_events(timeout=min(_PAUSE if pause is None else pause, _PAUSE) or 0.001)
                 except TimeoutError:
                     continue
-            while self.waiting and not duty.done:
-                try:
-                    message = self.waiting.popleft()
-                except IndexError:
-                    break
-                runner.handle(message)
+            self._run_waiting()
+
+    def _run_waiting(self) -> None:
+        runner, waiting, settler = self.runner, self.waiting, self._settler
+        expected = runner.expected
+        while waiting and not self.duty.done:
+            try:
+                message = waiting.popleft()
+            except IndexError:
+                break
+            if settler is not None and settler.pending and expected.get(_task_of(message), UNKNOWN) > WORTH_A_TRIP:
+                settler.flush()
+            runner.handle(message)
 
     def give_back(self) -> int:
         """Let others have what is not begun; the end of the connection does the rest."""
@@ -83,10 +97,21 @@ class Drain:
         return back
 
     def finish(self) -> None:
-        """Nothing is held back here: each message is settled when its task is done."""
+        """Settle all that is done, results first; what cannot be stored in time will be run again."""
+        if self._settler is not None:
+            self._settler.finish()
 
     def _beat(self) -> None:
         if not self._heartbeat or time.monotonic() - self._beaten < self._heartbeat / 2:
             return
         self._beaten = time.monotonic()
         self.connection.heartbeat_check(rate=2)
+
+
+def _nothing() -> None:
+    """Each message is settled when its task is done."""
+
+
+def _task_of(message: Any) -> str:
+    headers: dict[str, Any] = message.headers or {}
+    return str(headers.get("task"))

@@ -174,7 +174,7 @@ class Runner:
 
     # -- the short way ------------------------------------------------------------------------------------------------
 
-    def _lean_for(self, task: Any) -> Callable[[Any], None] | None:
+    def _lean_for(self, task: Any) -> Callable[[Any], None] | None:  # noqa: C901, PLR0915  one closure, for its speed
         """What runs plain messages of a task without a request object, or ``None`` where none is plain."""
         desk = self.desk
         eventer = desk.event_dispatcher
@@ -185,7 +185,6 @@ class Runner:
             or (task.Strategy, task.Request) != (_USUAL_STRATEGY, _USUAL_REQUEST)
             or not task.acks_late
             or getattr(task, "is_coroutine", False)
-            or self.records
             or type(task).start_strategy is not Task.start_strategy
         ):
             return None
@@ -195,6 +194,7 @@ class Runner:
         revoked, revoked_stamps = state.revoked, state.revoked_stamps
         successes = state.successful_requests if self.app.conf.worker_deduplicate_successful_tasks else None
         does_info = logger.isEnabledFor(logging.INFO)
+        records = self.records
         count, totals = state.all_total_count, state.total_count
         monotonic = time.monotonic
 
@@ -242,6 +242,8 @@ class Runner:
             count[0] += 1
             totals[name] += 1
             runner.current = message
+            if records:
+                slot.record(described(message))
             try:
                 started = slot.begin(task_id, name, int(tag), soft, hard)
                 outcome, failed, runtime, _ = tracer(task_id, args, kwargs, request)

@@ -19,6 +19,8 @@ from celeriac.exceptions import QueueMismatch, UnroutableMessage
 from celeriac.transport.rabbitmq.budget import Unconfirmed, remaining
 from celeriac.transport.rabbitmq.intake import Intake
 from celeriac.transport.rabbitmq.names import CONSUMER_TIMEOUT, plain_headers
+from celeriac.transport.rabbitmq.settling import Settler
+from celeriac.transport.results import writer as results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,8 @@ class SafeChannel(_Channel):  # type: ignore[misc]
         self._returned: dict[int, Exception] = {}
         self._taken: dict[int, tuple[Intake, Any]] = {}
         self._confirm_selected = False
+        acknowledge: Any = super().basic_ack
+        self.settler = Settler(acknowledge, self._has_news)
         super().__init__(*args, **kwargs)
 
     # -- publishing
@@ -184,8 +188,21 @@ class SafeChannel(_Channel):  # type: ignore[misc]
             courier = self.connection.courier_for(queue)
             callback = Intake(self, courier, queue, callback, rules)
             arguments = {"x-consumer-timeout": CONSUMER_TIMEOUT} | (arguments or {})
+            results.coalesce()
+        elif not no_ack:
+            self.settler.singly = True
         consume: Any = super().basic_consume
         return consume(queue, consumer_tag, no_local, no_ack, exclusive, nowait, callback, arguments, **kwargs)
+
+    def basic_get(self, queue: str = "", no_ack: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002  amqp's
+        """Fetch a message; those that others consume here are acknowledged one by one from now on."""
+        self.settler.singly = self.settler.singly or not no_ack
+        return super().basic_get(queue, no_ack, **kwargs)
+
+    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool, **kwargs: Any) -> Any:  # noqa: FBT001  amqp's
+        """Say how many messages the server may hand out ahead."""
+        self.settler.window = prefetch_count
+        return super().basic_qos(prefetch_size, prefetch_count, a_global, **kwargs)
 
     def take(self, intake: Intake, message: Any) -> None:
         """Remember a message that was handed on, until it is settled: it may turn out that nobody wants it."""
@@ -193,20 +210,36 @@ class SafeChannel(_Channel):  # type: ignore[misc]
 
     @override
     def basic_ack(self, delivery_tag: int, multiple: bool = False, **kwargs: Any) -> Any:
-        self._taken.pop(delivery_tag, None)
-        return super().basic_ack(delivery_tag, multiple, **kwargs)
+        """Acknowledge a message; a task's, once its result is stored: see :class:`Settler`."""
+        if self._taken.pop(delivery_tag, None) is not None and not multiple:
+            self.settler.acknowledge(delivery_tag)
+            return
+        super().basic_ack(delivery_tag, multiple, **kwargs)
+        self.settler.release(delivery_tag)
 
     @override
     def basic_reject(self, delivery_tag: int, requeue: bool, **kwargs: Any) -> Any:
         intake, message = self._taken.pop(delivery_tag, (None, None))
         if intake is None or requeue:
-            return super().basic_reject(delivery_tag, requeue, **kwargs)
-        intake.unwanted(message)
-        return None
+            super().basic_reject(delivery_tag, requeue, **kwargs)
+            self.settler.release(delivery_tag)
+        else:
+            intake.unwanted(message)
+
+    def _has_news(self) -> bool:
+        connection = self.connection
+        return connection is not None and connection.has_news()
+
+    @override
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close, once what is done was acknowledged; the server gives to others what was not."""
+        self.settler.finish()
+        return super().close(*args, **kwargs)
 
     @override
     def collect(self) -> None:
         self._taken.clear()
+        self.settler.close()
         super().collect()
 
     # -- declaring

@@ -46,6 +46,7 @@ class Intake:
 
     def __call__(self, message: Any) -> None:
         """Look at a message, and hand it on if it can be run now."""
+        self._channel.settler.hold(message.delivery_tag)
         properties: dict[str, Any] = message.properties
         wire: dict[str, Any] = properties.get("application_headers") or {}
         # Missing in the first delivery by RabbitMQ 4; what is no count at all came from a client.

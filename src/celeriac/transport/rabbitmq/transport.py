@@ -111,6 +111,14 @@ class SafeConnection(_Connection):  # type: ignore[misc]
         return self._courier
 
     @override
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close, once what is done was acknowledged."""
+        for channel in list((self.channels or {}).values()):
+            if isinstance(channel, SafeChannel):
+                channel.settler.finish()
+        return super().close(*args, **kwargs)
+
+    @override
     def collect(self) -> None:
         self._courier = None
         super().collect()
