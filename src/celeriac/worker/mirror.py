@@ -10,6 +10,8 @@ from celery.platforms import signals as platform_signals
 from celery.worker import state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from celeriac.worker.members import Member
     from celeriac.worker.supervisor import Supervisor
 
@@ -22,8 +24,9 @@ _ANSWER_WITHIN: Final = 0.5
 class MirroredRequest:
     """A request that a child works on or holds, as remote control commands take it."""
 
-    def __init__(self, app: Any, told: dict[str, Any], supervisor: Supervisor) -> None:
+    def __init__(self, app: Any, told: dict[str, Any], supervisor: Supervisor, before: Callable[[], None]) -> None:
         self._told = told
+        self._before = before
         self._info: dict[str, Any] = told["info"]
         self._supervisor = supervisor
         self.id: str = self._info["id"]
@@ -41,6 +44,7 @@ class MirroredRequest:
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """End the task with the child that runs it."""
         del pool
+        self._before()
         self._supervisor.end_task(self.id, platform_signals.signum(signal or "SIGTERM"))
 
 
@@ -56,6 +60,9 @@ class Mirror:
         self._app = app
         self._supervisor = supervisor
         self._kept: list[MirroredRequest] = []
+        self.before_ending: Callable[[], None] = _nothing
+        """Called before a task is ended with its child: a broker may have handed its message to another at once, which
+        has to know by then that it is revoked."""
 
     def refresh(self) -> None:
         """Ask the children what they run and what they hold."""
@@ -81,13 +88,17 @@ class Mirror:
         state.requests.clear()
         state.active_requests.clear()
         state.reserved_requests.clear()
-        self._kept = [MirroredRequest(self._app, each, self._supervisor) for each in told]
+        self._kept = [MirroredRequest(self._app, each, self._supervisor, self.before_ending) for each in told]
         for each, request in zip(told, self._kept, strict=True):
             state.requests[request.id] = request
             state.reserved_requests.add(request)
             if each["phase"] == "active":
                 state.active_requests.add(request)
         state.all_total_count[0] = self._supervisor.done
+
+
+def _nothing() -> None:
+    """Nobody has to know."""
 
 
 def _within(future: Any, deadline: float) -> Any:

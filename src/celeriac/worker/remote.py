@@ -63,6 +63,7 @@ class Remote:
         self._at_start = set(self.queues)
         self._revoked: set[str] = set()
         self._told: dict[str, Any] = {}
+        mirror.before_ending = self.tell
 
     def handlers(self) -> dict[str, Callable[..., Any]]:
         """Every command by its name."""
