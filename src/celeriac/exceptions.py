@@ -532,9 +532,8 @@ class TooManyRequests(AccessError):
 class AccessUnavailable(AccessError, ConnectionError):
     """Who asks cannot be found out at the moment: what knows the keys does not answer."""
 
-    template = "who asks cannot be found out: {server} does not answer ({reason}). Try again in {retry_after} s"
-    server: str
-    reason: str
+    template = "who asks cannot be found out: {authority} does not answer. Try again in {retry_after} s"
+    authority: str
     retry_after: int
 
 

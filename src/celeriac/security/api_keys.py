@@ -197,8 +197,7 @@ class ApiKeys:
         except RedisError as error:
             if seen is not None and now - when < _GRACE:
                 return seen
-            server, reason = self._server.address, str(error)
-            raise AccessUnavailable(server=server, reason=reason, retry_after=1) from error
+            raise AccessUnavailable(authority="the store of API keys", retry_after=1) from error
         if len(self._seen) >= _MOST_SEEN:
             self._seen.clear()
         self._seen[key_id] = (key, now)

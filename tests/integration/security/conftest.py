@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ def url(redis_url: str) -> str:
 
 
 @asynccontextmanager
-async def opened(url: str, prefix: str = "") -> AsyncIterator[Server]:
+async def opened(url: str, prefix: str = "") -> AsyncGenerator[Server]:
     server = Server(connector(url), prefix)
     try:
         yield server

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -23,9 +25,9 @@ async def answers(server: Server) -> bool:
         return False
 
 
-def done(number: int, **said: object) -> AuditRecord:
+def done(number: int, **said: Any) -> AuditRecord:
     at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-    return AuditRecord(at=at, task_id=str(number), outcome="done", **{"subject": "ann", **said})
+    return replace(AuditRecord(at=at, subject="ann", task_id=str(number), outcome="done"), **said)
 
 
 @pytest.mark.proves("S004-23")

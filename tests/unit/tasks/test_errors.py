@@ -18,7 +18,15 @@ CLASSES = [
     for _, each in inspect.getmembers(exceptions, inspect.isclass)
     if issubclass(each, CeleriacError) and each.__module__ == exceptions.__name__
 ]
-ABSTRACT = {"CeleriacError", "ConfigurationError", "CallError", "DeadLetterError", "HistoryError", "ResultError"}
+ABSTRACT = {
+    "AccessError",
+    "CeleriacError",
+    "ConfigurationError",
+    "CallError",
+    "DeadLetterError",
+    "HistoryError",
+    "ResultError",
+}
 
 
 def drawn() -> dict[str, str | None]:
