@@ -26,14 +26,8 @@ def run_beside_an_idle_worker(scenario, server, producer, task, pool, **options)
     assert verdict.interrupted == 0
 
 
-@pytest.mark.parametrize("pool", forms(["lane"], wide=["prefork"]))
+@pytest.mark.parametrize("pool", forms(["lane", "threads"], wide=["prefork", "solo"]))
 def test_a_task_that_holds_the_interpreters_lock_keeps_its_lease(scenario, server, producer, pool):
-    run_beside_an_idle_worker(scenario, server, producer, "grip", pool)
-
-
-@pytest.mark.xfail(strict=True, reason="the lease is renewed by a thread here, and no thread of the process runs")
-@pytest.mark.parametrize("pool", forms([], wide=["threads", "solo"]))
-def test_without_processes_a_task_that_holds_the_interpreters_lock_keeps_its_lease(scenario, server, producer, pool):
     run_beside_an_idle_worker(scenario, server, producer, "grip", pool)
 
 

@@ -20,6 +20,7 @@ from kombu.utils.encoding import safe_repr
 
 from celeriac.exceptions import TaskAborted
 from celeriac.tasks.context import RetryRequested
+from celeriac.tasks.interruption import GivenBack, Interrupted, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -28,7 +29,7 @@ R = TypeVar("R")
 
 __all__ = ["contain", "failure_of", "guard"]
 
-_MEANT_FOR_OTHERS = (RetryRequested, WorkerShutdown, WorkerTerminate)
+_MEANT_FOR_OTHERS = (RetryRequested, WorkerShutdown, WorkerTerminate, Interrupted, GivenBack)
 _LONGEST = 500
 
 
@@ -60,7 +61,8 @@ def guard(task: Any) -> Any:
     @wraps(run)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
-            return run(*args, **kwargs)
+            code = interruptible.get()
+            return run(*args, **kwargs) if code is None else code.run(run, *args, **kwargs)
         except BaseException as error:
             failure = None if task.request.called_directly else failure_of(task.name, error)
             if failure is None or failure is error:

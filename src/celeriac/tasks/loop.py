@@ -37,10 +37,10 @@ class Bounds:
         self._soft, self._hard = soft, hard
         self._soft_at = now + soft if soft else None
         self._hard_at = now + hard if hard else None
-        self._reason: Exception | None = None
+        self._reason: BaseException | None = None
         self._future: Future[Any] | None = None
 
-    def interrupt(self, reason: Exception) -> None:
+    def interrupt(self, reason: BaseException) -> None:
         """Cancel the coroutine, and raise this where it is waited for. From any thread."""
         self._reason = reason
         if self._future is not None:

@@ -10,8 +10,8 @@ from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from celeriac.options.address import is_redis
-from celeriac.transport.link import Link, connector
+from celeriac.transport.connector import connector, leads_to_redis
+from celeriac.transport.link import Link
 from celeriac.transport.publishing.breaker import Breaker
 from celeriac.transport.results.address import connector_of
 
@@ -122,7 +122,7 @@ def broker_server(app: Celery) -> RedisServer | None:
     """The broker, where it is a Redis server."""
     conf: Any = app.conf
     url = str(conf.broker_read_url or "")
-    if not is_redis(url):
+    if not leads_to_redis(url):
         return None
     said: dict[str, Any] = conf.broker_transport_options or {}
     options = {"ssl": conf.broker_use_ssl or None, **said}

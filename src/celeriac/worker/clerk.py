@@ -13,15 +13,13 @@ from celery.exceptions import WorkerLostError
 from celery.worker.request import Request
 from redis.exceptions import RedisError
 
-from celeriac.options.address import is_redis
-from celeriac.transport.connector import connector
 from celeriac.transport.envelope import read
-from celeriac.transport.link import Link
-from celeriac.transport.redis.broker import LEASE, RedisBroker
+from celeriac.transport.redis.broker import LEASE
+from celeriac.worker.leasing import Leasing
 from celeriac.worker.records import einfo_of, from_raw, restored
 
 if TYPE_CHECKING:
-    from celeriac.transport.redis.broker import Parked
+    from celeriac.transport.redis.broker import Parked, RedisBroker
     from celeriac.worker.members import End
 
 __all__ = ["Clerk"]
@@ -55,16 +53,10 @@ class Clerk:
 
     def start(self) -> None:
         """Begin."""
-        conf = self.app.conf
-        url = conf.broker_read_url or conf.broker_url
-        if isinstance(url, str) and is_redis(url):
-            said: dict[str, Any] = conf.broker_transport_options
-            lease = float(said.get("lease") or LEASE)
-            connect, timeout = connector(url, options=said), float(said.get("socket_timeout") or 5.0)
-            self.prefix = said.get("global_keyprefix") or ""
-            self._broker, self._second = (
-                RedisBroker(Link(connect, timeout=timeout), self.prefix, lease) for _ in range(2)
-            )
+        leasing = Leasing.of(self.app.conf)
+        if leasing is not None:
+            self.prefix = leasing.prefix
+            self._broker, self._second = leasing.broker(), leasing.broker()
         self._thread.start()
 
     def stop(self) -> None:

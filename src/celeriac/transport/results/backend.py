@@ -19,7 +19,9 @@ from celeriac.transport.results.celerys import CelerysSentinelBackend
 from celeriac.transport.results.chords import Chords
 from celeriac.transport.results.encoding import SUCCEEDED, MetaEncoder
 from celeriac.transport.results.entry import Entry
+from celeriac.transport.results.journal import Journal, journal_of
 from celeriac.transport.results.loops import LoopReaders
+from celeriac.transport.results.outcomes import OutcomeCounter, outcome
 from celeriac.transport.results.patience import Patience
 from celeriac.transport.results.subscription import Subscription
 from celeriac.transport.results.waits import Waits
@@ -75,10 +77,15 @@ class RedisResultBackend(Waits, Chords):
         connect = connector_of(self)
         self.subscription = Subscription(connect, timeout=timeout, patience=2 * timeout)
         self.loops = LoopReaders(self.subscription)
-        self.writer = ResultWriter(Link(connect, timeout=2 * timeout), timeout=2 * timeout, address=connect.address)
+        said: dict[str, Any] = self.app.conf.get("result_backend_transport_options") or {}
+        link = Link(connect, timeout=2 * timeout)
+        counter = OutcomeCounter(str(said.get("global_keyprefix") or ""))
+        self.writer = ResultWriter(link, timeout=2 * timeout, address=connect.address, counter=counter)
         limit = self._transport_options.get("store_timeout")
         self.patience = Patience(None if limit is None else float(limit), connect.address)
         self._meta = MetaEncoder(self)
+        self.journal = journal_of(self.app, self.writer)
+        """What the history hears of this process; ``None`` where none is kept."""
 
     # -- storing
 
@@ -116,12 +123,40 @@ class RedisResultBackend(Waits, Chords):
             entry.guard = SUCCEEDED
         else:
             entry.succeeded = self._is_success
+        if self.journal is not None and state != states.STARTED:
+            plain = payload if self._meta.recognizable else Journal.plain(encoded, state, traceback)
+            self.journal.ended(str(task_id), state, plain, request)
+        if final:
+            entry.outcome = outcome(state, request)
         self.writer.put(entry, final=final)
         if not self.writer.coalesce:
             self.writer.flush()
             if final and self.in_task():
                 self.wait_until_stored()
         return encoded
+
+    def mark_as_done(self, task_id: Any, result: Any, request: Any = None, *said: Any, **named: Any) -> None:
+        """As Celery's; the history hears of it where no result is kept, too."""
+        stored = said[0] if said else named.get("store_result", True)
+        if self.journal is not None and (not stored or getattr(request, "ignore_result", False)):
+            self.journal.ended(str(task_id), states.SUCCESS, None, request)
+            self._tell_now()
+        stock: Any = super()
+        stock.mark_as_done(task_id, result, request, *said, **named)
+
+    def mark_as_failure(self, task_id: Any, exc: Any, traceback: Any = None, **named: Any) -> None:
+        """As Celery's; the history hears of it where no result is kept, too."""
+        stock: Any = super()
+        if self.journal is not None and not named.get("store_result", True):
+            told = Journal.plain(stock.prepare_exception(exc), states.FAILURE, traceback)
+            self.journal.ended(str(task_id), states.FAILURE, told, named.get("request"))
+            self._tell_now()
+        stock.mark_as_failure(task_id, exc, traceback, **named)
+
+    def _tell_now(self) -> None:
+        """Before the message may be acknowledged, where no consumer of ours does that after a flush."""
+        if not self.writer.coalesce and self.in_task():
+            self.writer.flush()
 
     def _is_success(self, payload: bytes) -> bool:
         try:

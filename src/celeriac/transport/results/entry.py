@@ -64,6 +64,7 @@ class Entry:
         position: its place in the sequence of all results of this process.
         late: makes the payload when it is sent; what is superseded before is never encoded.
         refused: whether a plain write was refused for want of memory.
+        outcome: what is counted of it; empty where nothing is, or it has been.
     """
 
     key: bytes
@@ -75,6 +76,21 @@ class Entry:
     position: int = 0
     late: Callable[[], bytes] | None = None
     refused: bool = False
+    outcome: str = ""
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it counts as while it waits."""
+        return len(self.payload)
+
+    def absorb(self, later: Entry) -> bool:
+        """Take over what came later under the same key, where both have to be stored; whether that was done."""
+        del later
+        return False
+
+    def refused_for_good(self, reply: Exception) -> bool:
+        """Whether nothing is to be done about a refusal."""
+        return is_hopeless(reply)
 
     @property
     def scripted(self) -> bool:

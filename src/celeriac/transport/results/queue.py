@@ -48,6 +48,14 @@ class EntryQueue:
         """Whether a state of this task is not stored yet."""
         return key in self._waiting or any(entry.key == key for entry in self._sending)
 
+    def waits(self, entry: Entry) -> bool:
+        """Whether this very entry is not under way yet."""
+        return self._waiting.get(entry.key) is entry
+
+    def named(self, key: bytes) -> Entry | None:
+        """What waits under a key, and is not under way yet."""
+        return self._waiting.get(key)
+
     def superseded(self, entry: Entry) -> bool:
         """Whether a success of the same task waits already, which nothing overwrites."""
         earlier = self._waiting.get(entry.key)
@@ -57,9 +65,9 @@ class EntryQueue:
         """Append one, in place of what waits for its task."""
         earlier = self._waiting.pop(entry.key, None)
         if earlier is not None:
-            self.size -= len(earlier.payload)
+            self.size -= earlier.weight
         self._waiting[entry.key] = entry
-        self.size += len(entry.payload)
+        self.size += entry.weight
 
     def take(self) -> list[Entry]:
         """The next batch, now under way; empty if nothing waits."""
@@ -69,7 +77,7 @@ class EntryQueue:
         batch: list[Entry] = []
         size = 0
         for entry in self._waiting.values():
-            size += len(entry.payload)
+            size += entry.weight
             if batch and (size > BATCH_BYTES or len(batch) >= BATCH_ENTRIES):
                 break
             batch.append(entry)
@@ -85,11 +93,14 @@ class EntryQueue:
             later = self._waiting.get(entry.key)
             if later is None:
                 again[entry.key] = entry
+            elif entry.absorb(later):
+                del self._waiting[entry.key]
+                again[entry.key] = entry
             elif entry.success and not later.success:
                 again[entry.key] = entry
-                self.size -= len(self._waiting.pop(entry.key).payload)
+                self.size -= self._waiting.pop(entry.key).weight
         kept = {id(entry) for entry in again.values()}
-        self.size -= sum(len(entry.payload) for entry in self._sending if id(entry) not in kept)
+        self.size -= sum(entry.weight for entry in self._sending if id(entry) not in kept)
         self._sending = []
         if again:
             again.update(self._waiting)

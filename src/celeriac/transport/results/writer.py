@@ -20,14 +20,17 @@ from celeriac.transport.results.entry import (
     LOAD_SCRIPT,
     Entry,
     is_forgotten_script,
-    is_hopeless,
     is_refused_for_memory,
 )
 from celeriac.transport.results.flusher import Flusher
+from celeriac.transport.results.journal import KEY as JOURNAL
+from celeriac.transport.results.journal import WEIGHT, JournalEntry
 from celeriac.transport.results.queue import EntryQueue
 
 if TYPE_CHECKING:
     from celeriac.transport.link import Link
+    from celeriac.transport.results.journal import Happening, Journal
+    from celeriac.transport.results.outcomes import OutcomeCounter
 
 __all__ = ["ResultWriter", "coalesce", "durable", "flush", "full", "position", "writers"]
 
@@ -76,6 +79,7 @@ class ResultWriter:
         address: the server as the log names it.
         most_entries: how many results may wait before :attr:`full`.
         most_bytes: how many bytes of them.
+        counter: counts what ended, in the same round trip.
     """
 
     def __init__(
@@ -86,8 +90,10 @@ class ResultWriter:
         address: str = "the result backend",
         most_entries: int = MOST_ENTRIES,
         most_bytes: int = MOST_BYTES,
+        counter: OutcomeCounter | None = None,
     ) -> None:
         self._link = link
+        self._counter = counter
         self._timeout = timeout
         self._address = address
         self._most = most_entries, most_bytes
@@ -151,6 +157,24 @@ class ResultWriter:
         if _process.coalescing or self._pause:
             self._flusher.poke()
         return entry.position
+
+    @property
+    def lock(self) -> threading.Lock:
+        """What protects :attr:`queue`."""
+        return _process.lock
+
+    def note(self, happening: Happening, journal: Journal) -> None:
+        """Hand over what the history shall hear, to go with the next results. Never blocks on the server."""
+        with _process.lock:
+            queue = self.queue
+            entry = queue.named(JOURNAL)
+            if entry is None:
+                _process.newest += 1
+                entry = JournalEntry(journal, _process.newest)
+                queue.put(entry)
+            entry.add(happening)  # type: ignore[attr-defined]  # nothing else has that key
+            queue.size += WEIGHT
+        self._flusher.poke()
 
     # -- positions
 
@@ -262,7 +286,9 @@ class ResultWriter:
         commands = b"".join([*load, *[entry.render() for entry in wanted]])
         if not commands:
             return [], None
-        replies = self._link.send_packed(commands, len(load) + sum(entry.replies for entry in wanted), allowed)
+        count, counted = (b"", 0) if self._counter is None else self._counter.commands(wanted)
+        expected = len(load) + sum(entry.replies for entry in wanted) + counted
+        replies = self._link.send_packed(commands + count, expected, allowed)
         place = len(load)
         refused = next((reply for reply in replies[:place] if isinstance(reply, Exception)), None)
         self._known = self._known or (bool(load) and refused is None)
@@ -277,7 +303,7 @@ class ResultWriter:
                 self._known = False
             elif is_refused_for_memory(reply) and not entry.scripted:
                 entry.refused = True
-            elif is_hopeless(reply):
+            elif entry.refused_for_good(reply):
                 logger.error("%s refused the result at %s for good: %s", self._address, entry.key.decode(), reply)
                 continue
             else:

@@ -1,0 +1,114 @@
+"""A process beside a worker that renews its lease, whatever holds the worker's interpreter."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import RedisError
+
+from celeriac.transport.redis.leases import RENEWALS
+from celeriac.worker.nursery import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from celeriac.worker.leasing import Leasing
+
+__all__ = ["Guardian", "is_stopped"]
+
+logger = logging.getLogger(__name__)
+
+_AGAIN: Final = 0.5
+"""Seconds until a server that was out of reach is tried again."""
+_TO_END: Final = 2.0
+_IGNORED: Final = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+
+
+class Guardian:
+    """The worker's handle on that process. It is forked when this is made: before the worker has threads.
+
+    Where tasks run in the worker's own process, one that holds Python's lock keeps every thread of it from renewing.
+    The process ends with the worker, and does nothing for one that is stopped: others shall take over from it.
+
+    Args:
+        leasing: where the leases are.
+    """
+
+    def __init__(self, leasing: Leasing) -> None:
+        parent = os.getpid()
+        theirs, ours = os.pipe()
+        self._pipe = ours
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                os.close(ours)
+                _settle_in()
+                _serve(theirs, leasing, lambda: os.getppid() == parent, lambda: is_stopped(parent))
+            finally:
+                os._exit(0)  # past all that the worker wants done at its own end
+        os.close(theirs)
+
+    def guard(self, owners: Iterable[str]) -> None:
+        """Renew the leases of these owners, and of no others, from now on."""
+        with suppress(OSError):  # it is gone: the worker's own thread renews still
+            os.write(self._pipe, " ".join(owners).encode() + b"\n")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pipe < 0:
+            return
+        pipe, self._pipe = self._pipe, -1
+        os.close(pipe)
+        deadline = time.monotonic() + _TO_END
+        with suppress(ChildProcessError, ProcessLookupError):  # a task may have waited for any child
+            while not os.waitpid(self.pid, os.WNOHANG)[0]:
+                if time.monotonic() > deadline:  # it waits for a server that does not answer
+                    os.kill(self.pid, signal.SIGKILL)
+                time.sleep(0.01)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal or a debugger. Where the system does not tell, it was not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in {"T", "t"}
+
+
+def _settle_in() -> None:
+    die_with_parent()
+    for name in _IGNORED:  # a terminal sends them to all; the pipe says when it is time
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    gc.disable()  # what the collector touched would be copied
+
+
+def _serve(pipe: int, leasing: Leasing, lives: Callable[[], bool], stopped: Callable[[], bool]) -> None:
+    broker, owners = leasing.broker(), list[str]()
+    every = leasing.lease / RENEWALS
+    renew_at, said = time.monotonic() + every, b""
+    while lives():
+        if select.select([pipe], [], [], max(renew_at - time.monotonic(), 0.0))[0]:
+            heard = os.read(pipe, 4096)
+            if not heard:
+                return
+            *lines, said = (said + heard).split(b"\n")
+            if lines:
+                owners = lines[-1].decode().split()
+        if time.monotonic() < renew_at:
+            continue
+        renew_at = time.monotonic() + every
+        if not owners or stopped():
+            continue
+        try:
+            broker.renew(owners)
+        except RedisError:  # the worker complains by itself
+            renew_at = time.monotonic() + min(_AGAIN, every)

@@ -1,0 +1,60 @@
+"""What a worker does differently whose tasks run in its own process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from celery import bootsteps
+from celery.concurrency import solo, thread
+from celery.worker.consumer.tasks import Tasks
+
+from celeriac.worker.guardian import Guardian
+from celeriac.worker.leasing import Leasing
+from celeriac.worker.solo import SoloPool
+from celeriac.worker.threads import ThreadsPool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["GuardedTasks", "Residence"]
+
+_OURS: Final[Mapping[Any, type[Any]]] = {thread.TaskPool: ThreadsPool, solo.TaskPool: SoloPool}
+
+
+class Residence(bootsteps.Step):
+    """Puts our pools in the place of Celery's, and makes the guardian before the worker has any threads."""
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)  # all steps are made before the first is carried out
+        parent.pool_cls = pool = _OURS.get(parent.pool_cls, parent.pool_cls)
+        leasing = Leasing.of(parent.app.conf) if getattr(pool, "resident", False) else None
+        self._guardian = None if leasing is None else Guardian(leasing)
+        parent.guardian = self._guardian
+
+
+class GuardedTasks(bootsteps.StartStopStep):
+    """Tells the guardian, after each connection, in whose name this worker holds messages."""
+
+    requires = (Tasks,)
+    label = "Guardian"
+
+    def __init__(self, c: Any, **kwargs: Any) -> None:
+        super().__init__(c, **kwargs)
+
+    def include_if(self, parent: Any) -> bool:
+        """Only with our pools that run tasks in this process."""
+        return getattr(parent.pool, "resident", False)
+
+    def start(self, parent: Any) -> None:
+        """Hand over the owner of the leases."""
+        c = parent
+        soften = getattr(c.pool, "soften", None)
+        if soften is not None:
+            c.controller.wait_for_soft_shutdown = lambda: soften(c.app.conf.worker_soft_shutdown_timeout)
+        c.pool.guardian = guardian = getattr(c.controller, "guardian", None)
+        owner = getattr(c.task_consumer.channel, "owner", None)
+        if guardian is not None and owner is not None:
+            guardian.guard([owner])
+
+    def stop(self, parent: Any) -> None:
+        """It goes on: what runs stays claimed while the worker connects again."""
