@@ -29,7 +29,14 @@ logger = logging.getLogger(__name__)
 _AGAIN: Final = 0.5
 """Seconds until a server that was out of reach is tried again."""
 _TO_END: Final = 2.0
-_IGNORED: Final = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_IGNORED: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 class Guardian:
@@ -46,14 +53,17 @@ class Guardian:
         parent = os.getpid()
         theirs, ours = os.pipe()
         self._pipe = ours
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
         self.pid = os.fork()
         if not self.pid:
             try:
                 os.close(ours)
                 _settle_in()
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
                 _serve(theirs, leasing, lambda: os.getppid() == parent, lambda: is_stopped(parent))
             finally:
                 os._exit(0)  # past all that the worker wants done at its own end
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(theirs)
 
     def guard(self, owners: Iterable[str]) -> None:
@@ -86,8 +96,8 @@ def is_stopped(pid: int) -> bool:
 
 def _settle_in() -> None:
     die_with_parent()
-    for name in _IGNORED:  # a terminal sends them to all; the pipe says when it is time
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for each in _IGNORED:  # a terminal sends them to all; the pipe says when it is time
+        signal.signal(each, signal.SIG_IGN)
     gc.disable()  # what the collector touched would be copied
 
 
