@@ -1,0 +1,56 @@
+"""The stream on Redis into which everybody writes what happened to tasks, for the history to read.
+
+An entry has one field: a JSON object that tells of one message, of many that were sent together, or of all that a
+worker did since it last wrote. Its moment is the entry's own, given by the server; what happened earlier says by how
+many
+milliseconds. So no clock of any producer or worker counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FIELD", "MOST_ENTRIES", "NAME", "HistoryStream"]
+
+NAME: Final = "history"
+"""The key, after our prefix."""
+FIELD: Final = "e"
+MOST_ENTRIES: Final = 1_000_000
+"""Entries that wait for the database, about; the oldest are dropped when there are more."""
+
+
+class HistoryStream:
+    """Renders what is appended.
+
+    Args:
+        options: transport options, of which ``global_keyprefix`` counts.
+        most: entries that may wait.
+    """
+
+    def __init__(self, options: Mapping[str, Any], most: int = MOST_ENTRIES) -> None:
+        self.key = f"{options.get('global_keyprefix') or ''}celeriac.{NAME}"
+        """The stream's key."""
+        self.most = most
+        key, limit = self.key.encode(), b"%d" % most
+        self._head = (
+            b"*8\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$%d\r\n%b\r\n$1\r\n*\r\n$1\r\ne\r\n$"
+        ) % (len(key), key, len(limit), limit)
+
+    def add(self, event: bytes) -> bytes:
+        """The command that appends an event, as it travels."""
+        return b"%b%d\r\n%b\r\n" % (self._head, len(event), event)
+
+    @classmethod
+    def of(cls, conf: Any, options: Mapping[str, Any]) -> HistoryStream | None:
+        """The stream of an app, or ``None`` where no history is kept.
+
+        Args:
+            conf: of the app.
+            options: transport options of the server that the stream is on.
+        """
+        if not conf.get("history_enabled"):
+            return None
+        return cls(options, int(conf.get("history_backlog") or MOST_ENTRIES))
