@@ -12,7 +12,7 @@ from celeriac.tasks.declaration import TaskDeclaration
 from celeriac.tasks.policies import Limits, Priority, RateLimit, Retry, TaskPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from celeriac.tasks.handle import HandleProvider, TaskHandle
 
@@ -76,6 +76,7 @@ def task(
     ignore_result: bool | None = None,
     max_deliveries: int | None = None,
     permission: str | None = None,
+    tags: Sequence[str] = (),
 ) -> TaskDecorator:
     """Declare a method of a :class:`TaskController` as the task ``name``.
 
@@ -94,6 +95,8 @@ def task(
         permission: the scope that a caller from outside needs to run it, such as ``"reports:run"``; ``None`` means
             ``tasks:run``. Code that calls the registry is asked nothing.
 
+        tags: words by which the history finds its calls; a call adds more by the header ``tags``.
+
     Raises:
         InvalidTask: the name is empty, or what is decorated is no function.
         ValueError: ``max_deliveries`` is less than 1, or the permission is not written like ``"reports:run"``.
@@ -108,6 +111,7 @@ def task(
         ignore_result=ignore_result,
         max_deliveries=max_deliveries,
         permission=permission,
+        tags=tuple(tags),
     )
 
     def declare(function: Callable[..., Any]) -> TaskDefinition[..., Any, Any]:

@@ -244,6 +244,7 @@ class TaskPolicy:
     ignore_result: bool | None = None
     max_deliveries: int | None = None
     permission: str | None = None
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_deliveries is not None and self.max_deliveries < 1:
