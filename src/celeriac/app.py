@@ -13,6 +13,7 @@ from celeriac.options.address import is_rabbitmq
 from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings
 from celeriac.tasks.guarded import guard
+from celeriac.transport.results.journal import follow
 from celeriac.transport.rules import Rules
 
 if TYPE_CHECKING:
@@ -208,6 +209,9 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     steps["worker"].add("celeriac.worker.revoked:KnowsRevoked")
     steps["consumer"].add("celeriac.worker.revoked:LearnsRevoked")
     steps["consumer"].add("celeriac.worker.parked:ShowParked")
+    if settings.history_enabled:
+        follow(app)
+        steps["worker"].add("celeriac.history.step:KeepsHistory")
     if settings.autodiscover:
         app.autodiscover_tasks(list(settings.autodiscover))
     return app

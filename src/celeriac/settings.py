@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from celeriac.exceptions import EagerInProduction, InvalidSetting, UnknownSetting, nearest
 from celeriac.options.address import BrokerAddress, check_redis_url, check_server_url
 from celeriac.options.delivery import DeliveryOptions
+from celeriac.options.history import HistoryOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.options.types import Count, JsonObject, Kibibytes, Names, Seconds, TimeZoneName
 from celeriac.options.variables import refuse_unknown, values_from
@@ -47,7 +48,7 @@ class _Variables(PydanticBaseSettingsSource):
 
 # The bases declare model_config as pydantic's own and as pydantic-settings' narrower type; the latter holds.
 class CelerySettings(  # pyright: ignore[reportIncompatibleVariableOverride]
-    BaseSettings, CeleryOptions, UnlistedOptions, DeliveryOptions, BrokerAddress
+    BaseSettings, CeleryOptions, UnlistedOptions, DeliveryOptions, HistoryOptions, BrokerAddress
 ):
     """Every option of Celery and the few settings of ours, with defaults that keep tasks safe.
 

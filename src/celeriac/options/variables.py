@@ -24,6 +24,7 @@ _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "autodiscover": ("CELERY_AUTODISCOVER", "RAPIDKIT_CELERY_AUTODISCOVER"),
     "app_name": ("CELERY_APP_NAME", "RAPIDKIT_CELERY_APP_NAME"),
     "environment": ("ENVIRONMENT",),
+    "history_database_url": ("CELERY_HISTORY_DATABASE_URL", "DATABASE_URL"),
     "redis_url": ("REDIS_URL",),
     "redis_server_host": ("REDIS_HOST",),
     "redis_server_port": ("REDIS_PORT",),

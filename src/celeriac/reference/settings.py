@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from celeriac.options.address import DEFAULT_BROKER, DEFAULT_RESULTS, BrokerAddress
 from celeriac.options.conf import RABBITMQ_TRANSPORT, REDIS_TRANSPORT, RESULT_TRANSPORT
 from celeriac.options.delivery import DeliveryOptions
+from celeriac.options.history import HistoryOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.options.variables import variables_of
 from celeriac.settings import CelerySettings
@@ -70,6 +71,11 @@ _OURS: Final = {
     "publish_timeout": "Seconds in which a publish succeeds or fails, whatever happened to the broker.",
     "broker_allow_unsafe": "In production, start on a broker that could lose messages, with a warning.",
     "broker_memory_high_water": "Part of Redis's `maxmemory` at which publishers are refused.",
+    "history_enabled": "Write down what happens to each task; needs the extra `sql`.",
+    "history_database_url": "Where to: `sqlite:///file.db` or `postgresql://user:password@host/name`.",
+    "history_retention": "Seconds after which a task is forgotten of which nothing was heard since; 0 for never.",
+    "history_backlog": "Entries that wait on Redis while the database is away; of more, the oldest are lost.",
+    "history_value_size": "Characters of arguments and results that are kept whole.",
     "redis_url": "Server of both broker and results.",
     "broker": "`redis` or `rabbitmq`: which broker's single variables make the URL.",
     "rabbitmq_username": "User of the composed RabbitMQ URL.",
@@ -148,7 +154,7 @@ def _variables(name: str) -> str:
 
 
 def _type(name: str) -> str:
-    owners = (CelerySettings, CeleryOptions, UnlistedOptions, DeliveryOptions, BrokerAddress)
+    owners = (CelerySettings, CeleryOptions, UnlistedOptions, DeliveryOptions, HistoryOptions, BrokerAddress)
     annotation = str(next(cls.__annotations__[name] for cls in owners if name in cls.__annotations__))
     literals = re.sub(
         r"Literal\[(.*?)\]", lambda found: found[1].replace('"', "").replace("'", "").replace(", ", " | "), annotation

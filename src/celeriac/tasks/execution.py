@@ -146,7 +146,14 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
     routing = {name: options.pop(name) for name in ("queue", "priority") if name in options}
     register: Any = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)
     task = register(run)
-    vars(task).update(routing, origin=definition.origin, is_coroutine=definition.is_coroutine)
+    vars(task).update(
+        routing,
+        origin=definition.origin,
+        is_coroutine=definition.is_coroutine,
+        tags=definition.policy.tags,
+        secret_arguments=bool(definition.signature.secret_arguments),
+        secret_result=bool(definition.signature.secret_result),
+    )
     return task
 
 

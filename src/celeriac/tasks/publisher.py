@@ -68,10 +68,14 @@ class CeleryPublisher:
         task_id = fresh_id()
         context = current_context()
         lineage = None if context is None else Lineage(context.root_id, context.id)
-        payload = template.render(
+        payload, told = template.render_told(
             task_id, call.args, call.kwargs, reply_to=app.thread_oid, lineage=lineage, masked=call.masked
         )
-        app.amqp.sender.send(template.key, payload, task=call.task, binding=template.binding, policy=template.policy)
+        event = template.event(told) if told else None
+        policy = template.policy
+        app.amqp.sender.send(
+            template.key, payload, task=call.task, binding=template.binding, policy=policy, event=event
+        )
         return SentResult(app, task_id, ignored=template.ignores)
 
     def bulk(self, task: str, options: CallOptions, report: BulkReport[Any], *, masked: bool) -> BulkWriter:

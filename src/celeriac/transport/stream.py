@@ -2,8 +2,7 @@
 
 An entry has one field: a JSON object that tells of one message, of many that were sent together, or of all that a
 worker did since it last wrote. Its moment is the entry's own, given by the server; what happened earlier says by how
-many
-milliseconds. So no clock of any producer or worker counts.
+many milliseconds. So no clock of any producer or worker counts.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.message import Layout, envelope, properties_of
 from celeriac.transport.publishing.sender import Sender
 from celeriac.transport.publishing.template import Camera, Template, Untemplated
+from celeriac.transport.publishing.told import Told
+from celeriac.transport.stream import HistoryStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,6 +76,13 @@ class PublishingAMQP(LosslessAMQP):
             sender.admission = Admission(high_water, sender)
         return sender
 
+    @cached_property
+    def told(self) -> Told | None:
+        """What tells the history of each message; ``None`` where none is kept."""
+        conf: Any = self.app.conf
+        stream = HistoryStream.of(conf, conf.broker_transport_options or {})
+        return None if stream is None else Told(self.app, stream, int(conf.get("history_value_size") or 4096))
+
     def close(self) -> None:
         """Close the connections to Redis; the next publish opens what it needs."""
         if (sender := vars(self).get("sender")) is not None:
@@ -116,7 +125,7 @@ class PublishingAMQP(LosslessAMQP):
         if not (options.get("ignore_result") or _is_deaf(self.app.backend)):
             return None
         try:
-            return Template(self.app, self.layout, task, options, masked=masked)
+            return Template(self.app, self.layout, task, options, masked=masked, told=self.told)
         except Untemplated:
             return None
 
@@ -266,7 +275,9 @@ class _Producer:
         )
         key = layout.key(binding.queue, priority or 0)
         policy = retry_policy if retry else None
-        sender.send(key, text.encode(), task=self._task, binding=binding, policy=policy)
+        told = self._amqp.told
+        event = None if told is None else told.stream.add(told.of_message(headers, body, binding.queue))
+        sender.send(key, text.encode(), task=self._task, binding=binding, policy=policy, event=event)
 
     def _by_kombu(self, body: Any, said: dict[str, Any]) -> Any:
         breaker = self._amqp.breaker
@@ -280,7 +291,17 @@ class _Producer:
                 breaker.failed(str(error))
             raise
         breaker.succeeded()
+        self._tell(body, said)
         return answer
+
+    def _tell(self, body: Any, said: dict[str, Any]) -> None:
+        """Have the history hear of a message that went elsewhere than to Redis: by way of the results' server."""
+        told = self._amqp.told
+        journal = None if told is None else getattr(self._amqp.app.backend, "journal", None)
+        if told is not None and journal is not None:
+            declared = said.get("declare") or ()
+            queue = getattr(declared[0], "name", None) if declared else said.get("routing_key")
+            journal.published(told.of_message(said.get("headers") or {}, body, str(queue or "")))
 
 
 def _is_deaf(backend: Any) -> bool:

@@ -63,8 +63,8 @@ class RedisBulk:
         self._lineage = lineage
         self._outcome = outcome
         self._link = sender.borrow()
-        self._waiting: deque[tuple[int, int, int]] = deque()
-        self._bare = ""
+        self._waiting: deque[tuple[int, int, int, int]] = deque()
+        self._bare = self._bare_call = ""
 
     def write(self, messages: Sequence[BulkMessage], start: int, stop: int) -> None:
         """Send a batch; the answer may still be under way when this returns.
@@ -81,24 +81,30 @@ class RedisBulk:
             self._template, self._bare = self._make(), ""
         if not self._bare:
             self._bare = _line(self._template.bare(self._reply_to, self._lineage))
+            self._bare_call = self._template.bare_call(self._lineage)
         prefix, bare = fresh_id()[:24], self._bare
+        told, bare_call = self._template.told is not None, self._bare_call
         lines: list[bytes] = []
+        calls: list[str] = []
         size = 0
         for position, task_id, args, kwargs, masked in messages:
             if args or kwargs or masked:
-                text = self._template.render(
+                text, call = self._template.render_told(
                     task_id, args, kwargs, reply_to=self._reply_to, lineage=self._lineage, masked=masked
                 )
                 line = b"$%d\r\n%b\r\n" % (len(text), text)
             else:
                 line = (bare % {"id": task_id, "tag": f"{prefix}{position & 0xFFFFFFFFFFFF:012x}"}).encode()
+                call = bare_call % {"id": task_id} if told else ""
             lines.append(line)
+            if told:
+                calls.append(call)
             size += len(line)
             if size > _LARGEST:
-                self._push(lines, start, position + 1)
-                lines, size, start = [], 0, position + 1
+                self._push(lines, calls, start, position + 1)
+                lines, calls, size, start = [], [], 0, position + 1
         if lines:
-            self._push(lines, start, stop)
+            self._push(lines, calls, start, stop)
 
     def finish(self) -> None:
         """Wait for the answers that are still under way.
@@ -122,7 +128,7 @@ class RedisBulk:
         """Celery's result object of a task that was sent."""
         return self._promise(task_id)
 
-    def _push(self, lines: list[bytes], start: int, stop: int) -> None:
+    def _push(self, lines: list[bytes], calls: list[str], start: int, stop: int) -> None:
         sender, link, budget = self._sender, self._link, self._sender.budget
         if not sender.breaker.closed:
             sender.enter(self._task, budget)
@@ -133,19 +139,21 @@ class RedisBulk:
         head = sender.declaring(self._template.binding)
         key = self._template.key.encode()
         command = b"*%d\r\n$5\r\nLPUSH\r\n$%d\r\n%b\r\n" % (len(lines) + 2, len(key), key)
+        event = self._template.event(",".join(calls)) if calls else None
+        tail = [] if event is None else [event]
         try:
-            link.write(b"".join([*head, command, *lines]), budget)
+            link.write(b"".join([*head, command, *lines, *tail]), budget)
         except RedisError as error:  # not all of it was written, so the server cannot carry it out
             self._give_up()
             raise self._failure(error) from error
-        self._waiting.append((start, stop, len(head) + 1))
+        self._waiting.append((start, stop, len(head) + 1 + len(tail), len(head)))
         while len(self._waiting) >= _UNDER_WAY:
             self._answer()
 
     def _answer(self) -> None:
-        start, stop, replies = self._waiting[0]
+        start, stop, replies, place = self._waiting[0]
         try:
-            answer = self._link.read(replies, self._sender.budget)[-1]
+            answer = self._link.read(replies, self._sender.budget)[place]
         except RedisError as error:
             self._give_up()
             raise self._failure(error, uncertain=True) from error
@@ -160,9 +168,9 @@ class RedisBulk:
     def _drain(self) -> None:
         """What comes after a batch that was refused may have been taken all the same."""
         while self._waiting:
-            start, stop, replies = self._waiting.popleft()
+            start, stop, replies, place = self._waiting.popleft()
             try:
-                answer = self._link.read(replies, self._sender.budget)[-1]
+                answer = self._link.read(replies, self._sender.budget)[place]
             except RedisError:
                 self._outcome.note_unsure(start, stop)
             else:
@@ -171,7 +179,7 @@ class RedisBulk:
 
     def _give_up(self) -> None:
         while self._waiting:
-            start, stop, _ = self._waiting.popleft()
+            start, stop, _, _ = self._waiting.popleft()
             self._outcome.note_unsure(start, stop)
 
     def _connect(self) -> None:

@@ -72,7 +72,14 @@ class Sender:
         self._admitted = 0.0
 
     def send(
-        self, key: str, payload: bytes, *, task: str, binding: Binding, policy: Mapping[str, Any] | None = None
+        self,
+        key: str,
+        payload: bytes,
+        *,
+        task: str,
+        binding: Binding,
+        policy: Mapping[str, Any] | None = None,
+        event: bytes | None = None,
     ) -> None:
         """Append one message to a list.
 
@@ -82,6 +89,7 @@ class Sender:
             task: what errors call it.
             binding: what to note of the queue, now and then.
             policy: how to try again, as Celery's ``task_publish_retry_policy`` says it; ``None`` for a single try.
+            event: a rendered command that tells the history, to go along. What becomes of it changes nothing.
 
         Raises:
             BrokerUnavailable: it was not taken in time; says whether it may have arrived.
@@ -100,14 +108,17 @@ class Sender:
                 # Nearly every call: one write, one read, and nothing to decide.
                 try:
                     share = min(self.budget * _FIRST_SHARE, left)
-                    (reply,) = link.send_packed(packed(("LPUSH", key, payload)), 1, share)
+                    if event is None:
+                        (reply,) = link.send_packed(packed(("LPUSH", key, payload)), 1, share)
+                    else:
+                        reply, _ = link.send_packed(packed(("LPUSH", key, payload)) + event, 2, share)
                 except RedisError as error:
                     broken = error
                 else:
                     if not isinstance(reply, Exception):
                         self.breaker.succeeded()
                         return
-            attempt = _Attempt(task, key, payload, binding, started=started, deadline=started + left)
+            attempt = _Attempt(task, key, payload, binding, event, started=started, deadline=started + left)
             self._insist(link, attempt, broken, pauses_of(policy))
         finally:
             self.give_back(link)
@@ -214,16 +225,28 @@ class Sender:
                 return found
             logger.warning("the broker's answer to a message of %s was lost; the message is sent again", attempt.task)
         commands = [*self.declaring(attempt.binding), packed(("LPUSH", attempt.key, attempt.payload))]
+        place = len(commands) - 1
+        if attempt.event is not None:
+            commands.append(attempt.event)
         share = attempt.left if uncertain else min(self.budget * _FIRST_SHARE, attempt.left)
-        return link.send_packed(b"".join(commands), len(commands), share)[-1]
+        return link.send_packed(b"".join(commands), len(commands), share)[place]
 
 
 class _Attempt:
     """One message on its way."""
 
     def __init__(
-        self, task: str, key: str, payload: bytes, binding: Binding, *, started: float, deadline: float
+        self,
+        task: str,
+        key: str,
+        payload: bytes,
+        binding: Binding,
+        event: bytes | None,
+        *,
+        started: float,
+        deadline: float,
     ) -> None:
+        self.event = event
         self.task = task
         self.key = key
         self.payload = payload

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from celeriac.transport.publishing.message import Binding, Layout
+    from celeriac.transport.publishing.told import Told
 
 __all__ = ["Camera", "Lineage", "Template", "Untemplated"]
 
@@ -42,6 +43,10 @@ _KOMBUS_JSON: Final = "application/json", "utf-8"
 _encode: Final = JSONEncoder().encode
 
 
+_CALL: Final = '["%(id)s",%(root)s,%(parent)s,%(what)s]'
+_BARE_CALL: Final = '["%(id)s",%(root)s,%(parent)s,[[],{}]]'
+
+
 class Untemplated(Exception):
     """The message of this task, with these options, cannot be rendered once for all calls."""
 
@@ -62,13 +67,21 @@ class Template:
         task: its name.
         options: of Celery's ``send_task``.
         masked: whether each call says itself how its arguments are shown.
+        told: tells the history, where one is kept.
 
     Raises:
         Untemplated: it goes through an exchange, or is serialized in another way than kombu's JSON.
     """
 
     def __init__(
-        self, app: Celery, layout: Layout, task: str, options: Mapping[str, Any], *, masked: bool = False
+        self,
+        app: Celery,
+        layout: Layout,
+        task: str,
+        options: Mapping[str, Any],
+        *,
+        masked: bool = False,
+        told: Told | None = None,
     ) -> None:
         shown = {"argsrepr": _ARGS_SHOWN, "kwargsrepr": _KWARGS_SHOWN} if masked else {}
         said = _photograph(app, task, {**options, **shown})
@@ -105,8 +118,12 @@ class Template:
         self._embedded = _encode(body[2])
         amqp: Any = app.amqp
         self._sizes = amqp.argsrepr_maxsize, amqp.kwargsrepr_maxsize, app.conf.task_repr_maxlevels
+        self.told = told
+        self.tale = "" if told is None else told.head(headers, binding.queue)
+        """What the history hears of every call."""
+        self._longest = told.longest if told is not None and not masked and told.keeps(task) else 0
         self._text = text
-        self._nothing = {name: shown.replace("%", "%%") for name, shown in _shown(*self._body([], {})).items()}
+        self._nothing = {name: shown.replace("%", "%%") for name, shown in self._filling([], {}).items()}
         self._whole = _with_holes(text)
         self._bare = _with_holes(text, self._nothing)
 
@@ -133,6 +150,23 @@ class Template:
         Raises:
             TypeError: JSON cannot carry an argument.
         """
+        return self.render_told(task_id, args, kwargs, reply_to=reply_to, lineage=lineage, masked=masked)[0]
+
+    def render_told(
+        self,
+        task_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        reply_to: str,
+        lineage: Lineage | None = None,
+        masked: tuple[str, str] | None = None,
+    ) -> tuple[bytes, str]:
+        """The message, and what the history hears of this call, if any is kept; arguments as of :meth:`render`.
+
+        Raises:
+            TypeError: JSON cannot carry an argument.
+        """
         root, parent = (None, None) if lineage is None else lineage
         values = {
             "id": task_id,
@@ -142,9 +176,20 @@ class Template:
             "tag": fresh_id(),
         }
         if args or kwargs or masked:
-            values.update(_shown(*self._body(args, kwargs, masked)))
-            return (self._whole % values).encode()
-        return (self._bare % values).encode()
+            values.update(self._filling(args, kwargs, masked))
+            call = self._call % values if self.told is not None else ""
+            return (self._whole % values).encode(), call
+        return (self._bare % values).encode(), self._bare_call % values if self.told is not None else ""
+
+    def event(self, calls: str) -> bytes | None:
+        """What the history hears of some calls of :meth:`render_told`."""
+        return None if self.told is None else self.told.stream.add(self.told.event(self.tale, calls))
+
+    def bare_call(self, lineage: Lineage | None = None) -> str:
+        """The call of :meth:`bare`, as a format string of ``id``."""
+        root, parent = (None, None) if lineage is None else lineage
+        said = "null" if root is None else _encode(root), "null" if parent is None else _encode(parent)
+        return f'["%(id)s",{said[0]},{said[1]},[[],{{}}]]'.replace("%", "%%").replace("%%(id)s", "%(id)s")
 
     def bare(self, reply_to: str, lineage: Lineage | None = None) -> str:
         """The message of every call without arguments, as a format string of ``id`` and ``tag``."""
@@ -156,19 +201,21 @@ class Template:
         }
         return _with_holes(self._text, self._nothing | filled)
 
-    def _body(
+    def _filling(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], masked: tuple[str, str] | None = None
-    ) -> tuple[str, str, str]:
+    ) -> dict[str, str]:
         """The body, and how the arguments are shown."""
-        text = f"[{_encode(args)}, {_encode(kwargs)}, {self._embedded}]"
+        pair = f"[{_encode(args)}, {_encode(kwargs)}"
         if masked is None:
             args_size, kwargs_size, levels = self._sizes
             masked = shown_args(args, args_size, levels), shown_kwargs(kwargs, kwargs_size, levels)
-        return self._layout.encode(text), *masked
-
-
-def _shown(body: str, args: str, kwargs: str) -> dict[str, str]:
-    return {"body": body, "argsrepr": encode_basestring_ascii(args), "kwargsrepr": encode_basestring_ascii(kwargs)}
+        shown, named = encode_basestring_ascii(masked[0]), encode_basestring_ascii(masked[1])
+        return {
+            "body": self._layout.encode(f"{pair}, {self._embedded}]"),
+            "argsrepr": shown,
+            "kwargsrepr": named,
+            "what": f"{pair}]" if len(pair) < self._longest else f"null,{shown},{named}",
+        }
 
 
 def _with_holes(text: str, filled: Mapping[str, str] | None = None) -> str:
