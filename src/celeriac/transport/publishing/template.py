@@ -177,9 +177,9 @@ class Template:
         }
         if args or kwargs or masked:
             values.update(self._filling(args, kwargs, masked))
-            call = self._call % values if self.told is not None else ""
+            call = _CALL % values if self.told is not None else ""
             return (self._whole % values).encode(), call
-        return (self._bare % values).encode(), self._bare_call % values if self.told is not None else ""
+        return (self._bare % values).encode(), _BARE_CALL % values if self.told is not None else ""
 
     def event(self, calls: str) -> bytes | None:
         """What the history hears of some calls of :meth:`render_told`."""
