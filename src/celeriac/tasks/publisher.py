@@ -84,9 +84,9 @@ class CeleryPublisher:
         promise = partial(SentResult, app, ignored=bool(options.get("ignore_result")))
         said = self._options(Call(task, [], {}, options), lineage=False)
         said.setdefault("ignore_result", app.tasks[task].ignore_result)
-        if self._amqp is not None and not self._eager:
+        if not self._eager and (bulk := getattr(app.amqp, "bulk", None)) is not None:
             lineage = self._bulk_lineage()
-            writer = self._amqp.bulk(task, said, report, promise, masked=masked, lineage=lineage)
+            writer: BulkWriter | None = bulk(task, said, report, promise, masked=masked, lineage=lineage)
             if writer is not None:
                 return writer
         return OneByOne(self, task, options, report, promise if not self._eager else None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from celeriac.transport.publishing.message import Binding, Layout
     from celeriac.transport.publishing.told import Told
 
-__all__ = ["Camera", "Lineage", "Template", "Untemplated"]
+__all__ = ["Camera", "Lineage", "Template", "Untemplated", "is_kombus_json"]
 
 # Texts that stand for what is filled in later: as unlikely in a message as a UUID is in another's place.
 _ID, _ROOT, _PARENT, _REPLY, _TAG, _BODY, _ARGS, _KWARGS = (f"{name}-{fresh_id()}" for name in "irptgbak")
@@ -88,7 +88,7 @@ class Template:
         binding = layout.destination(said.pop("exchange"), said.pop("routing_key"), said.pop("declare"))
         body, headers = said.pop("body"), said.pop("headers")
         compression, serializer = said.pop("compression"), said.pop("serializer")
-        if binding is None or compression or not _is_kombus_json(serializer):
+        if binding is None or compression or not is_kombus_json(serializer):
             raise Untemplated
         retry, policy = said.pop("retry"), said.pop("retry_policy")
         self.policy: Mapping[str, Any] | None = policy if retry else None
@@ -227,7 +227,7 @@ def _with_holes(text: str, filled: Mapping[str, str] | None = None) -> str:
     )
 
 
-def _is_kombus_json(serializer: Any) -> bool:
+def is_kombus_json(serializer: Any) -> bool:
     """Whether a serializer is kombu's own JSON, and nobody has put another in its place."""
     known: Any = serialization
     found = known.registry._encoders.get(serializer)  # noqa: SLF001  kombu has no way to ask

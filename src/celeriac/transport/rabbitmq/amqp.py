@@ -6,20 +6,27 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from celery.app.routes import MapRoute
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu import Exchange
 from kombu.exceptions import OperationalError
+from typing_extensions import override
 
 from celeriac.exceptions import BrokerUnavailable
 from celeriac.transport.publishing.amqp import PublishingAMQP
+from celeriac.transport.publishing.template import is_kombus_json
 from celeriac.transport.rabbitmq.budget import Unconfirmed, within
+from celeriac.transport.rabbitmq.bulk import RabbitBulk
 from celeriac.transport.rabbitmq.names import DELAYS
 from celeriac.transport.rabbitmq.queues import QUORUM, SafeQueues
 from celeriac.transport.rabbitmq.topology import bind_delays, declare_delays, key_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
+
+    from celeriac.transport.publishing.batch import BulkWriter, Outcome
+    from celeriac.transport.publishing.template import Lineage
 
 __all__ = ["RabbitAMQP"]
 
@@ -45,6 +52,33 @@ class RabbitAMQP(PublishingAMQP):
         else:
             due = maybe_make_aware(maybe_iso8601(eta) or now, app.timezone)
         return due.isoformat() if timedelta(0) < due - now < timedelta(seconds=1) else None
+
+    @override
+    def bulk(
+        self,
+        task: str,
+        options: Mapping[str, Any],
+        outcome: Outcome,
+        promise: Callable[[str], Any],
+        *,
+        masked: bool,
+        lineage: Lineage | None,
+    ) -> BulkWriter | None:
+        """See :meth:`PublishingAMQP.bulk`; what is delayed goes Celery's whole way, call by call."""
+        conf: Any = self.app.conf
+        said: dict[str, Any] = conf.broker_transport_options or {}
+        plain: bool = (
+            not (self.observed or options.get("eta") or options.get("countdown"))
+            and all(isinstance(router, MapRoute) for router in self.routes)
+            and is_kombus_json(options.get("serializer") or conf.task_serializer)
+            and not (options.get("compression") or conf.task_compression)
+            and bool(said.get("confirm_publish"))
+        )
+        if not plain:
+            return None
+        return RabbitBulk(
+            self, task, options, reply_to=self.app.thread_oid, lineage=lineage, outcome=outcome, promise=promise
+        )
 
     def _create_task_sender(self) -> Callable[..., Any]:
         conf: Any = self.app.conf

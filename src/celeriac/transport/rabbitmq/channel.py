@@ -51,6 +51,7 @@ class SafeChannel(_Channel):  # type: ignore[misc]
         self._sequence = 0
         self._awaited: dict[int, bool | Exception | None] = {}
         self._returned: dict[int, Exception] = {}
+        self._numbers: dict[str, int] = {}
         self._taken: dict[int, tuple[Intake, Any]] = {}
         self._confirm_selected = False
         acknowledge: Any = super().basic_ack
@@ -99,6 +100,30 @@ class SafeChannel(_Channel):  # type: ignore[misc]
         finally:
             self._awaited.pop(number, None)
         return None
+
+    def publish_noted(self, msg: Message, exchange: str, routing_key: str, *, timeout: float) -> int:
+        """Publish a task, and give the number by which :meth:`outcome_of` tells whether the server has it."""
+        if not self._confirm_selected:
+            self._confirm_selected = True
+            self.confirm_select()
+        number = self._sequence + 1
+        self._awaited[number] = None
+        self._numbers[msg.properties["application_headers"]["id"]] = number
+        try:
+            self.publish_unconfirmed(msg, exchange, routing_key, mandatory=True, timeout=timeout)
+        except BaseException:
+            self._awaited.pop(number, None)
+            raise
+        return number
+
+    def outcome_of(self, number: int) -> bool | Exception | None:
+        """Whether the server took a noted message, why it did not, or ``None``: ask again."""
+        outcome = self._awaited.get(number)
+        if outcome is not None:
+            del self._awaited[number]
+            if not self._awaited:
+                self._numbers.clear()
+        return outcome
 
     def publish_unconfirmed(self, msg: Message, exchange: str, routing_key: str, **options: Any) -> Any:
         """Publish, and leave it to others to find out what became of it."""
@@ -154,19 +179,23 @@ class SafeChannel(_Channel):  # type: ignore[misc]
         super()._on_basic_nack(delivery_tag, multiple)
 
     def _conclude(self, tag: int, *, multiple: bool, outcome: bool) -> None:
-        for number, known in self._awaited.items():
-            if known is None and (number <= tag if multiple else number == tag):
+        for number in list(self._awaited) if multiple else (tag,):
+            if number > tag:
+                break
+            if self._awaited.get(number, outcome) is None:
                 self._awaited[number] = self._returned.pop(number, outcome)
 
     def _on_basic_return(self, reply_code: int, reply_text: str, exchange: str, routing_key: str, message: Any) -> None:
-        for number, known in self._awaited.items():
-            if known is None:  # its acknowledgement follows
-                headers: dict[str, Any] = message.headers or {}
-                self._returned[number] = UnroutableMessage(
-                    task=headers.get("task"), exchange=exchange, routing_key=routing_key, reason=reply_text
-                )
-                return
-        super()._on_basic_return(reply_code, reply_text, exchange, routing_key, message)
+        headers: dict[str, Any] = message.headers or {}
+        number = self._numbers.get(str(headers.get("id")))
+        if number is None:  # of those that are waited for at once there is one alone
+            number = next((each for each, known in self._awaited.items() if known is None), None)
+        if number is None:
+            super()._on_basic_return(reply_code, reply_text, exchange, routing_key, message)
+            return
+        self._returned[number] = UnroutableMessage(  # its acknowledgement follows
+            task=headers.get("task"), exchange=exchange, routing_key=routing_key, reason=reply_text
+        )
 
     # -- consuming
 
