@@ -80,6 +80,7 @@ class Child:
         runner = Runner(self.app, self.hostname, slot, limits, options.coroutines)
         duty = Duty(slot, options.max_tasks, options.max_memory)
         runner.crew.on_room = duty.wake
+        runner.crew.on_stuck = duty.stop
         pool = InPlacePool(runner, 1)
         runner.desk = desk = Desk(
             self.app,

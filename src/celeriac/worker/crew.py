@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Ignore
 
-from celeriac.tasks.loop import Bounds, bounds
+from celeriac.tasks.interruption import GivenBack
+from celeriac.tasks.loop import Bounds, bounds, when_stuck
 from celeriac.worker.slots import BEGUN
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from celeriac.worker.running import Runner
 
 __all__ = ["Crew"]
+
+logger = logging.getLogger(__name__)
 
 
 class Crew:
@@ -41,8 +45,11 @@ class Crew:
         self._running: dict[int, tuple[Any, float, Bounds]] = {}
         self._futures: set[Future[None]] = set()
         self._lock = threading.Lock()
+        self._abandoned = False
         self.on_room: Callable[[], None] = _nothing
         """Called when a place becomes free."""
+        self.on_stuck: Callable[[], None] = _nothing
+        """Called when a coroutine blocks the loop and was given up: this process can run no other."""
 
     @property
     def room(self) -> int:
@@ -62,6 +69,7 @@ class Crew:
             place = self._places.pop()
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._size, thread_name_prefix="celeriac-coroutine")
+            when_stuck(self._abandon)
         self._runner.slot.begin_beside(place, int(request.message.delivery_tag))
         limits = Bounds(soft, hard)
         self._running[place] = (request, time.monotonic(), limits)
@@ -86,6 +94,15 @@ class Crew:
         """Wait for all that run."""
         wait(list(self._futures))
 
+    def _abandon(self, blocker: Bounds | None) -> None:
+        """Let others have what runs on a loop that no longer goes round; who blocks it is the only one to blame."""
+        logger.error(
+            "a coroutine blocks the event loop past its time limit: this process gives back the others and ends"
+        )
+        self.on_stuck()
+        for _, _, limits in list(self._running.values()):
+            limits.interrupt(GivenBack(counted=limits is blocker), unwinds=False)
+
     def _run(
         self, place: int, request: Any, run: Callable[[], Any], callback: Callable[[Any], None], limits: Bounds
     ) -> None:
@@ -100,6 +117,8 @@ class Crew:
                 request._announce_revoked("terminated", True, signum, False)  # noqa: FBT003, SLF001  Celery's own way
             else:
                 callback(outcome)
+        except GivenBack as back:
+            self._give_back(request, back)
         except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
             runner.aborted(request, error)
         finally:
@@ -110,6 +129,15 @@ class Crew:
                 self._places.append(place)
             self.on_room()
 
+    def _give_back(self, request: Any, back: GivenBack) -> None:
+        request._announce_cancelled(not request.task.acks_late)  # noqa: SLF001  Celery's own way
+        if not request.task.acks_late:
+            return  # it was acknowledged before it began
+        if back.counted:
+            request.reject(requeue=True)
+        else:
+            self._runner.settling.give_back(request.message)
+
 
 def _nothing() -> None:
-    """Nobody waits for room."""
+    """Nobody asked."""

@@ -53,7 +53,7 @@ class Lane:
         intake = channel.intake
         self._intake = intake
         runner.slot.owner = intake.owner
-        runner.settling = Settling(channel.qos.ack, intake.flush)
+        runner.settling = Settling(channel.qos.ack, intake.flush, lambda message: channel.give_back([message]))
 
     def run(self) -> None:
         """Go on until the child has done its duty; gives back what it did not begin.

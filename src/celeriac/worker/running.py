@@ -43,11 +43,18 @@ class Settling:
     Args:
         acknowledge: settles a message by its tag, at the next opportunity.
         flush: stores results and settles all that waits, now.
+        give_back: lets others have a message, uncounted. Unless said, it goes back with the connection.
     """
 
-    def __init__(self, acknowledge: Callable[[Any], None], flush: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        acknowledge: Callable[[Any], None],
+        flush: Callable[[], Any],
+        give_back: Callable[[Any], None] = lambda _: None,
+    ) -> None:
         self.acknowledge = acknowledge
         self.flush = flush
+        self.give_back = give_back
 
 
 class Limits:
