@@ -76,6 +76,7 @@ def task(
     ignore_result: bool | None = None,
     max_deliveries: int | None = None,
     permission: str | None = None,
+    http: bool = True,
     tags: Sequence[str] = (),
 ) -> TaskDecorator:
     """Declare a method of a :class:`TaskController` as the task ``name``.
@@ -96,6 +97,7 @@ def task(
             ``tasks:run``. Code that calls the registry is asked nothing.
 
         tags: words by which the history finds its calls; a call adds more by the header ``tags``.
+        http: whether callers may run it over HTTP; its state is told in any case.
 
     Raises:
         InvalidTask: the name is empty, or what is decorated is no function.
@@ -111,6 +113,7 @@ def task(
         ignore_result=ignore_result,
         max_deliveries=max_deliveries,
         permission=permission,
+        http=http,
         tags=tuple(tags),
     )
 

@@ -244,6 +244,7 @@ class TaskPolicy:
     ignore_result: bool | None = None
     max_deliveries: int | None = None
     permission: str | None = None
+    http: bool = True
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
