@@ -51,6 +51,8 @@ class Guardian:
 
     def __init__(self, leasing: Leasing) -> None:
         parent = os.getpid()
+        gc.collect()
+        gc.freeze()  # what the collector touches later is copied, in the worker as well
         theirs, ours = os.pipe()
         self._pipe = ours
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
