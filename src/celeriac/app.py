@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from celery import Celery, Task
 from celery.app.utils import Settings
 
-from celeriac.exceptions import UnknownSetting, nearest
+from celeriac.error import nearest
+from celeriac.exceptions import UnknownSetting
 from celeriac.options.address import is_rabbitmq
 from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from celeriac.exceptions import EagerInProduction, InvalidSetting, UnknownSetting, nearest
+from celeriac.error import nearest
+from celeriac.exceptions import EagerInProduction, InvalidSetting, UnknownSetting
 from celeriac.options.address import BrokerAddress, check_redis_url, check_server_url
 from celeriac.options.delivery import DeliveryOptions
 from celeriac.options.history import HistoryOptions

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from celeriac.exceptions import UnknownSetting, nearest
+from celeriac.error import nearest
+from celeriac.exceptions import UnknownSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 
 from celery.schedules import BaseSchedule
 
-from celeriac.exceptions import InvalidSchedule, InvalidScheduleEntry, nearest
+from celeriac.error import nearest
+from celeriac.exceptions import InvalidSchedule, InvalidScheduleEntry
 from celeriac.schedule.times import cron, crontab, every
 
 __all__ = ["coerce_beat_schedule", "coerce_schedule"]

@@ -12,7 +12,8 @@ from celery import chain, group
 from kombu.exceptions import OperationalError
 from kombu.utils.url import maybe_sanitize_url
 
-from celeriac.exceptions import BrokerUnavailable, UnknownQueue, nearest
+from celeriac.error import nearest
+from celeriac.exceptions import BrokerUnavailable, UnknownQueue
 from celeriac.tasks.bulk import OneByOne
 from celeriac.tasks.call import Call
 from celeriac.tasks.context import current_context

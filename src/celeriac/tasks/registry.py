@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from celeriac.exceptions import DuplicateTask, InvalidTask, UnknownTask, UnownedTask, nearest
+from celeriac.error import nearest
+from celeriac.exceptions import DuplicateTask, InvalidTask, UnknownTask, UnownedTask
 from celeriac.tasks.definition import TaskDefinition
 from celeriac.tasks.execution import register_task
 from celeriac.tasks.handle import HandleProvider, TaskHandle

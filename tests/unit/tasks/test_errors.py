@@ -16,7 +16,7 @@ from celeriac.exceptions import CeleriacError, InvalidArguments, ResultTimeout, 
 CLASSES = [
     each
     for _, each in inspect.getmembers(exceptions, inspect.isclass)
-    if issubclass(each, CeleriacError) and each.__module__ == exceptions.__name__
+    if issubclass(each, CeleriacError)
 ]
 ABSTRACT = {
     "AccessError",
