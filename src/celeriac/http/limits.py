@@ -1,0 +1,116 @@
+"""What stands before every route: how large a body may be, how slowly it may come, and the headers of each answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+
+from celeriac.http.problems import problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["BodyLimits", "SecurityHeaders"]
+
+LARGEST_BODY: Final = 1 << 20
+"""Bytes."""
+BODY_SECONDS: Final = 10.0
+"""Seconds in which a body has to be there."""
+_TOO_LARGE: Final = "The body is larger than {} bytes."
+_PLAIN: Final = "default-src 'none'; frame-ancestors 'none'"
+_DOCUMENT: Final = (
+    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline'"
+    " https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
+)
+
+
+class BodyLimits:
+    """Ends a request whose body is too large, or comes too slowly.
+
+    Args:
+        app: the application behind it.
+        largest: bytes.
+        seconds: in which the body has to be there.
+    """
+
+    def __init__(self, app: ASGIApp, largest: int = LARGEST_BODY, seconds: float = BODY_SECONDS) -> None:
+        self._app = app
+        self._largest = largest
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not said.isdigit() or int(said) > self._largest:
+            response = problem(413, "body-too-large", _TOO_LARGE.format(self._largest), headers={"Connection": "close"})
+            await response(scope, receive, send)
+            return
+        await self._app(scope, self._bounded(receive), send)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        end = time.monotonic() + self._seconds
+        read = 0
+        whole = False
+
+        async def receive_in_time() -> Message:
+            nonlocal read, whole
+            if whole:  # what comes now is that the client is gone, whenever that may be
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), max(end - time.monotonic(), 0.001))
+            except TimeoutError as error:
+                detail = f"The body did not come within {self._seconds:g} s."
+                raise HTTPException(408, detail, {"Connection": "close"}) from error
+            if message["type"] == "http.request":
+                read += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+                if read > self._largest:
+                    raise HTTPException(413, _TOO_LARGE.format(self._largest), {"Connection": "close"})
+            return message
+
+        return receive_in_time
+
+
+class SecurityHeaders:
+    """Says in every answer what a browser must not do with it.
+
+    Args:
+        app: the application behind it.
+        documents: paths of pages that load scripts from a network of FastAPI's choice.
+    """
+
+    def __init__(self, app: ASGIApp, documents: tuple[str, ...] = ("/docs", "/redoc")) -> None:
+        self._app = app
+        self._documents = documents
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        policy = _DOCUMENT if scope["path"] in self._documents else _PLAIN
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=_mutable(message))
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("X-Frame-Options", "DENY")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+                headers.setdefault("Content-Security-Policy", policy)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _mutable(message: Message) -> Any:
+    message.setdefault("headers", [])
+    return message

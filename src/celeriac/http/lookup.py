@@ -1,0 +1,57 @@
+"""Finding a task: in the result backend, in the history, among those that were revoked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from celeriac.http.problems import ProblemError
+from celeriac.http.views import is_final, seen, status_of
+
+if TYPE_CHECKING:
+    from celeriac.history.records import TaskRecord
+    from celeriac.http.services import Services
+    from celeriac.tasks.policies import TaskState
+
+__all__ = ["Found", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A task, as far as it is known."""
+
+    id: str
+    meta: dict[str, Any] | None
+    record: TaskRecord | None
+    revoked: bool
+
+    @property
+    def status(self) -> TaskState:
+        """Its status."""
+        return status_of(self.meta, self.record, revoked=self.revoked)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return is_final(self.status)
+
+    def view(self, desk: Services) -> dict[str, Any]:
+        """It, for a caller."""
+        return seen(self.id, self.meta, self.record, desk.registry, revoked=self.revoked)
+
+
+async def look(desk: Services, task_id: str) -> Found:
+    """Find a task.
+
+    Raises:
+        ProblemError: nobody has ever heard of it: 404. Without a history, that cannot be told.
+    """
+    meta = await desk.states.read(task_id)
+    record = await desk.ask_history(desk.history.get, task_id) if desk.keeps_history else None
+    if meta is None and record is None and desk.keeps_history:
+        raise ProblemError(404, "unknown-task-id", "No task has that id, or it is too long ago.")
+    revoked = False
+    waits = (meta is None or meta["status"] == "RETRY") and not (record is not None and record.state.ended)
+    if waits and desk.revocations is not None:
+        revoked = bool(await desk.ask_redis(desk.revocations.among, [task_id]))
+    return Found(task_id, meta, record, revoked)

@@ -1,0 +1,122 @@
+"""Sending a task on behalf of a caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Header
+from starlette.responses import Response
+
+from celeriac.error import nearest
+from celeriac.exceptions import UnknownTask
+from celeriac.http.idempotency import LONGEST_KEY
+from celeriac.http.json import dumped
+from celeriac.security.permissions import authorize, permission_to_run
+from celeriac.security.trail import note
+from celeriac.tasks.policies import TaskState
+from celeriac.tasks.threads import in_thread
+from celeriac.transport.publishing.budget import asked_now
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from celeriac.http.services import Services
+    from celeriac.security.callers import Caller
+    from celeriac.tasks.call import Call, CallOptions
+    from celeriac.tasks.handle import TaskHandle
+    from celeriac.tasks.registry import TasksRegistry
+
+__all__ = ["IdempotencyKey", "TaskRun", "accepted", "runnable", "send"]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=LONGEST_KEY,
+        description="Any text of yours, new for each task. The same request with the same key sends one task, and gets"
+        " the first answer again, for a day.",
+    ),
+]
+
+
+def runnable(registry: TasksRegistry, name: str) -> TaskHandle[..., Any]:
+    """The task of a name, if it may be run over HTTP.
+
+    Raises:
+        UnknownTask: there is none, or it is not for HTTP.
+    """
+    handle = registry[name]
+    if not handle.definition.policy.http:
+        others = (each.name for each in registry if each.definition.policy.http)
+        raise UnknownTask(task=name, hint=nearest(name, others))
+    return handle
+
+
+async def send(call: Call, handle: TaskHandle[..., Any]) -> str:
+    """Send a call beside the event loop; gives the task's id.
+
+    Raises:
+        BrokerUnavailable: the broker did not take it within the budget.
+    """
+    with asked_now():
+        result = await in_thread(handle.send, call)
+    note(task=handle.name, task_id=result.id)
+    return result.id
+
+
+def accepted(task_id: str, name: str, prefix: str) -> dict[str, Any]:
+    """What is answered for a task that was sent."""
+    url = f"{prefix}/tasks/{task_id}"
+    return {
+        "task_id": task_id,
+        "name": name,
+        "status": TaskState.PENDING.value,
+        "check_url": url,
+        "events_url": f"{url}/events",
+    }
+
+
+class TaskRun:
+    """One request to run one task.
+
+    Args:
+        desk: what the routes share.
+        caller: who asks.
+        request: the request, for its path.
+        key: the ``Idempotency-Key``.
+        body: the body as it came.
+    """
+
+    def __init__(self, desk: Services, caller: Caller, request: Request, key: str | None, body: bytes) -> None:
+        self._desk = desk
+        self._caller = caller
+        self._request = request
+        self._key = key
+        self._body = body
+
+    async def respond(
+        self, handle: TaskHandle[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+    ) -> Response:
+        """Check the call, send it once, and say where to look for it.
+
+        Raises:
+            PermissionMissing: the caller may not run the task.
+            InvalidArguments: the arguments do not fit.
+            BrokerUnavailable: the broker did not take it within the budget.
+        """
+        authorize(self._caller, permission_to_run(handle.definition))
+        call = handle.call(args, kwargs, options)
+        url = self._request.url
+        what = b"\0".join((self._request.method.encode(), url.path.encode(), url.query.encode(), self._body))
+        async with self._desk.idempotency.turn(self._caller.subject, self._key, what) as turn:
+            if turn.replay is not None:
+                return _response(turn.replay, {"Idempotency-Replayed": "true"})
+            if turn.task_id is not None:
+                call = handle.call(args, kwargs, {**options, "task_id": turn.task_id})
+            task_id = await send(call, handle)
+            turn.answer = dumped(accepted(task_id, handle.name, self._desk.prefix))
+            return _response(turn.answer, {"Location": f"{self._desk.prefix}/tasks/{task_id}"})
+
+
+def _response(body: bytes, headers: dict[str, str]) -> Response:
+    return Response(body, 202, headers, "application/json")
