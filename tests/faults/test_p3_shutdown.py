@@ -62,6 +62,20 @@ def test_sigquit_ends_at_once_and_what_ran_runs_again(scenario, server, begun, p
     assert verdict.interrupted <= SLOTS
 
 
+@pytest.mark.parametrize("pool", forms(["threads"], wide=["lane", "prefork", "solo"]))
+def test_sigquit_does_not_wait_for_a_task_however_long_it_takes(scenario, server, producer, pool):
+    worker = scenario.running(server.url, pool=pool, concurrency=SLOTS)
+    keys = producer.send(worker.concurrency, "work", 600)
+    scenario.wait_for_started(worker.concurrency)
+    worker.signal(signal.SIGQUIT)
+    worker.wait(30)
+    left = Census.of(server.client)
+    assert sorted(left.queued) == sorted(keys)
+    assert not left.in_flight
+    assert not server.client.exists("celeriac.deliveries")  # uncounted
+    scenario.verdict(left).require(waiting=len(keys))
+
+
 @pytest.mark.parametrize("pool", forms([], wide=["lane", "prefork"]))
 def test_sigkill_after_a_grace_that_was_too_short_loses_nothing(scenario, server, begun, pool):
     begun.signal(signal.SIGTERM)
@@ -72,12 +86,12 @@ def test_sigkill_after_a_grace_that_was_too_short_loses_nothing(scenario, server
     assert verdict.interrupted <= SLOTS
 
 
-@pytest.mark.parametrize("pool", forms([], wide=["lane", "prefork"]))
+@pytest.mark.parametrize("pool", forms([], wide=["lane", "prefork", "threads", "solo"]))
 def test_a_soft_shutdown_waits_for_what_runs(scenario, server, producer, pool):
     env = {"CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT": "10"}
     worker = scenario.running(server.url, pool=pool, concurrency=SLOTS, env=env)
     producer.send(TASKS, "work", 1.5)
-    scenario.wait_for_started(SLOTS)
+    scenario.wait_for_started(worker.concurrency)
     worker.signal(signal.SIGQUIT)
     worker.wait(30)
     verdict = finish(scenario, server, pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import bootsteps
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["GuardedTasks", "Residence"]
+
+logger = logging.getLogger("celery.worker.consumer")
 
 _OURS: Final[Mapping[Any, type[Any]]] = {thread.TaskPool: ThreadsPool, solo.TaskPool: SoloPool}
 
@@ -48,9 +51,7 @@ class GuardedTasks(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Hand over the owner of the leases."""
         c = parent
-        soften = getattr(c.pool, "soften", None)
-        if soften is not None:
-            c.controller.wait_for_soft_shutdown = lambda: soften(c.app.conf.worker_soft_shutdown_timeout)
+        c.controller.wait_for_soft_shutdown = lambda: _wait_softly(c)
         c.pool.guardian = guardian = getattr(c.controller, "guardian", None)
         owner = getattr(c.task_consumer.channel, "owner", None)
         if guardian is not None and owner is not None:
@@ -58,3 +59,11 @@ class GuardedTasks(bootsteps.StartStopStep):
 
     def stop(self, parent: Any) -> None:
         """It goes on: what runs stays claimed while the worker connects again."""
+
+
+def _wait_softly(c: Any) -> None:
+    """Celery's soft shutdown, which sleeps for all of its time and, in a solo pool, keeps the task from running."""
+    seconds = c.app.conf.worker_soft_shutdown_timeout
+    if seconds > 0:
+        logger.warning("Initiating Soft Shutdown, terminating in %s seconds", seconds)
+        c.pool.soften(seconds)

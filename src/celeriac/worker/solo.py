@@ -65,7 +65,7 @@ class SoloPool(solo.TaskPool):
             self.guardian.close()
 
     def soften(self, seconds: float) -> None:
-        """Celery sleeps here, and with it the task that it waits for. The task gets the time instead."""
+        """Let what runs have that time: it runs in the thread that would wait for it."""
         self.patience = seconds
 
     def _apply(self, target: Any, args: Any = None, kwargs: Any = None, **options: Any) -> None:

@@ -80,6 +80,13 @@ class ThreadsPool(BasePool):
         if self.guardian is not None:
             self.guardian.close()
 
+    def soften(self, seconds: float) -> None:
+        """Let what runs have that time, and no longer than it needs."""
+        self._hands.drop()
+        deadline = time.monotonic() + seconds
+        while self._watch.runs and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY)
+
     def _get_info(self) -> dict[str, Any]:
         base: Any = super()
         info: dict[str, Any] = base._get_info()  # noqa: SLF001  Celery's way to add to it
