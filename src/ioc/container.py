@@ -14,6 +14,7 @@ from ioc.data import register_data
 from ioc.health import register_health
 from ioc.punq_container import Container
 from ioc.registration import Lifetime
+from ioc.security import register_security
 from ioc.settings import register_settings
 from ioc.tasks import register_tasks
 
@@ -34,6 +35,7 @@ def build_container(settings: Settings | None = None) -> Container:
     register_health(container)
     register_data(container)
     register_tasks(container)
+    register_security(container)
     return container
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-OURS = re.compile(r"(RAPIDKIT_)?CELERY_|REDIS_|LOGGING_|ENVIRONMENT$|DATETIME_TIMEZONE$")
+OURS = re.compile(r"(RAPIDKIT_)?CELERY_|REDIS_|LOGGING_|HTTP_(AUTH|RATE|JWT)|ENVIRONMENT$|DATETIME_TIMEZONE$")
 
 
 @pytest.fixture(autouse=True)

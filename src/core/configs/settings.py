@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["Environment", "LoggingSettings", "RedisSettings", "Settings", "SettingsError"]
+__all__ = ["AccessSettings", "Environment", "LoggingSettings", "RedisSettings", "Settings", "SettingsError"]
 
 _REDIS_SCHEMES = ("redis", "rediss", "sentinel", "redis+socket")
 _EXAMPLE = "write it like redis://:PASSWORD@HOST:6379/0"
@@ -79,6 +79,45 @@ class LoggingSettings(_FromEnvironment):
         return value.upper() if isinstance(value, str) else value
 
 
+class AccessSettings(_FromEnvironment):
+    """Who may come in over HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="HTTP_")
+
+    auth: Literal["required", "off"] = "required"
+    """``HTTP_AUTH``: ``off`` asks nobody who they are, and is refused in production."""
+    rate_limit: Annotated[str, Field(pattern=r"^(off|[1-9]\d*/[smh])$")] = "6000/m"
+    """``HTTP_RATE_LIMIT``: requests of one caller per ``s``, ``m`` or ``h``, or ``off``."""
+    jwt_issuer: str | None = None
+    """``HTTP_JWT_ISSUER``: whose tokens count; without it, API keys alone do."""
+    jwt_audience: str | None = None
+    """``HTTP_JWT_AUDIENCE``: whom tokens have to be meant for."""
+    jwt_jwks_url: str | None = None
+    """``HTTP_JWT_JWKS_URL``: where the issuer publishes its keys."""
+    jwt_algorithms: Annotated[tuple[str, ...], NoDecode] = ("RS256", "PS256", "ES256", "EdDSA")
+    """``HTTP_JWT_ALGORITHMS``: how tokens may be signed, with commas between them."""
+    jwt_leeway: float = 30
+    """``HTTP_JWT_LEEWAY``: seconds by which the issuer's clock may differ."""
+
+    @field_validator("jwt_algorithms", mode="before")
+    @classmethod
+    def _with_commas(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _all_of_an_issuer(self) -> Self:
+        said = {
+            "HTTP_JWT_ISSUER": self.jwt_issuer,
+            "HTTP_JWT_AUDIENCE": self.jwt_audience,
+            "HTTP_JWT_JWKS_URL": self.jwt_jwks_url,
+        }
+        missing = [name for name, value in said.items() if value is None]
+        if missing and len(missing) < len(said):
+            msg = f"tokens take all of {', '.join(said)}; {' and '.join(missing)} is not set"
+            raise ValueError(msg)
+        return self
+
+
 class Settings(_FromEnvironment):
     """Everything the service is told."""
 
@@ -86,6 +125,7 @@ class Settings(_FromEnvironment):
     """``ENVIRONMENT``."""
     redis_settings: RedisSettings = Field(default_factory=RedisSettings)
     logging_settings: LoggingSettings = Field(default_factory=LoggingSettings)
+    access_settings: AccessSettings = Field(default_factory=AccessSettings)
 
 
 def _explain(prefix: str, detail: Any) -> str:
