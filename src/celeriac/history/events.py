@@ -99,13 +99,14 @@ def _worked(moment: int, said: dict[str, Any], longest: int) -> Iterator[tuple[s
 
 def _tell_the_end(run: Run, meta: dict[str, Any], longest: int) -> None:
     """A result, or an error, out of what the result backend stores."""
-    if run["end"] == HistoryState.SUCCEEDED:
+    if run.get("end") == HistoryState.SUCCEEDED:
         if "cut" in meta:
             run["result"], run["whole"] = str(meta["cut"]), False
         elif "result" in meta:
             run["result"], run["whole"] = json.dumps(meta["result"], separators=(",", ":"), ensure_ascii=False), True
         return
-    run["error"] = _error(meta.get("result"))[:longest] if meta.get("result") is not None else ""
+    if meta.get("result") is not None:
+        run["error"] = _error(meta["result"])[:longest]
     if traceback := meta.get("traceback"):
         run["traceback"] = str(traceback)[-longest:]
 
@@ -114,7 +115,7 @@ def _error(stored: Any) -> str:
     """An exception as Celery stores it, in a line or some."""
     if not isinstance(stored, dict):
         return str(stored)
-    error: dict[str, Any] = stored
+    error = cast("dict[str, Any]", stored)
     message = error.get("exc_message")
     text = ", ".join(map(str, cast("list[Any]", message))) if isinstance(message, list | tuple) else str(message or "")
     name = str(error.get("exc_type") or "Exception")

@@ -8,10 +8,10 @@ facts amount to is read from them afterwards, in :mod:`celeriac.history.story`.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Facts", "Run", "join"]
 
@@ -62,20 +62,13 @@ class Facts(TypedDict, total=False):
 
 def join(one: Facts, other: Facts) -> Facts:
     """All that either knows. Neither is changed."""
-    joined: Facts = {**one, **other}
-    if "first" in one and "first" in other:
-        joined["first"] = min(one["first"], other["first"])
-    if "last" in one and "last" in other:
-        joined["last"] = max(one["last"], other["last"])
-    for name in ("said", "progress", "dead"):
-        if name in one and name in other:
-            joined[name] = _greater(one[name], other[name])
-    for table in ("queued", "received"):
-        if table in one and table in other:
-            joined[table] = _tables(one[table], other[table])
+    first, second = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
+    joined: dict[str, Any] = {**first, **second}
+    for name in first.keys() & second.keys():
+        joined[name] = _JOINED.get(name, _greater)(first[name], second[name])
     if "runs" in joined:
-        joined["runs"] = _runs(one.get("runs", {}), other.get("runs", {}))
-    return joined
+        joined["runs"] = _latest(joined["runs"])
+    return cast("Facts", joined)
 
 
 def _tables(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,10 +84,14 @@ def _runs(one: Mapping[str, Run], other: Mapping[str, Run]) -> dict[str, Run]:
         for name, value in other[key].items():
             first[name] = _greater(first[name], value) if name in first else value
         runs[key] = first  # type: ignore[assignment]  # fields of a Run, all of them
-    if len(runs) > MOST_RUNS:
-        latest = sorted(runs, key=lambda key: (_moment(runs[key]), key))[-MOST_RUNS:]
-        runs = {key: runs[key] for key in latest}
     return runs
+
+
+def _latest(runs: dict[str, Run]) -> dict[str, Run]:
+    if len(runs) <= MOST_RUNS:
+        return runs
+    latest = sorted(runs, key=lambda key: (_moment(runs[key]), key))[-MOST_RUNS:]
+    return {key: runs[key] for key in latest}
 
 
 def _moment(run: Run) -> tuple[int, int]:
@@ -111,6 +108,16 @@ def _lesser(one: Any, other: Any) -> Any:
 
 def _order(value: Any) -> tuple[float, str]:
     """Numbers by their size, lists by their first number; whatever is equal by its text."""
-    head: Any = value[0] if isinstance(value, list) and value else value
+    items: Any = value  # a name of its own: isinstance() narrows `value` to a list of unknowns
+    head: Any = items[0] if isinstance(value, list) and items else items
     number = head if isinstance(head, int | float) else 0
     return number, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+_JOINED: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "first": min,
+    "last": max,
+    "queued": _tables,
+    "received": _tables,
+    "runs": _runs,
+}

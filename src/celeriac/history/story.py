@@ -12,11 +12,9 @@ from celery.utils.saferepr import saferepr
 from celeriac.history.records import AttemptRecord, HistoryState, TaskRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from celeriac.history.facts import Facts, Run
 
-__all__ = ["record_of", "state_of"]
+__all__ = ["ms_of", "record_of", "state_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN: Final = 1024
@@ -74,7 +72,7 @@ def record_of(task_id: str, facts: Facts) -> TaskRecord:
         tags=tuple(said.get("tags") or ()),
         dead_reason=f"{dead[1]}: {dead[2]}" if dead and verdict.state is HistoryState.DEAD else None,
         dead_letter=dead[3] if dead and verdict.state is HistoryState.DEAD else None,
-        attempts=tuple(_attempt(run) for run in runs if "started" in run),
+        attempts=tuple(_attempt(run) for run in runs if "started" in run or _was_begun(run)),
     )
 
 
@@ -134,6 +132,11 @@ def _ordered(facts: Facts) -> list[Run]:
     return found
 
 
+def _was_begun(run: Run) -> bool:
+    """Whether an end without a beginning is that of a process which died before it could tell of either."""
+    return run.get("end") == HistoryState.FAILED and bool(run.get("worker"))
+
+
 def _attempt(run: Run) -> AttemptRecord:
     return AttemptRecord(
         number=run.get("number", 0) + 1,
@@ -162,8 +165,3 @@ def _moment(text: Any) -> datetime | None:
 def ms_of(moment: datetime) -> int:
     """Milliseconds since the epoch."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def shown(values: Mapping[str, Any]) -> str:
-    """A table as JSON text."""
-    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)

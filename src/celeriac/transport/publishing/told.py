@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kombu.utils.json import JSONEncoder
 
@@ -69,7 +68,7 @@ class Told:
         """
         pair = NOTHING
         if isinstance(body, list | tuple) and self.keeps(str(headers.get("task"))):
-            parts: Sequence[Any] = body
+            parts = cast("Sequence[Any]", body)
             try:
                 pair = _encode(list(parts[:2]))
             except (TypeError, ValueError, RecursionError):  # another serializer may know how
@@ -88,9 +87,5 @@ def _texts(said: Any) -> list[str]:
     """Tags, however they were said."""
     if isinstance(said, str):
         return [said]
-    return [each for each in said if isinstance(each, str)] if isinstance(said, list | tuple) else []
-
-
-def quoted(text: str) -> str:
-    """A text as JSON."""
-    return json.dumps(text)
+    several = cast("Sequence[Any]", said) if isinstance(said, list | tuple) else ()
+    return [each for each in several if isinstance(each, str)]

@@ -304,7 +304,7 @@ def _row(each: Happening, now: float) -> bytes:
 def _what(request: Any) -> str:
     """What a request tells of its message."""
     said = request.__dict__.get
-    delivery = said("delivery_info") or {}
+    delivery: dict[str, Any] = said("delivery_info") or {}
     try:
         return _encode(
             [

@@ -1,0 +1,17 @@
+"""What alembic runs to change the database. The connection comes from :mod:`celeriac.history.schema`."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from celeriac.history.models import Base
+from celeriac.history.schema import VERSIONS
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    version_table=VERSIONS,
+    render_as_batch=True,  # SQLite cannot change a column otherwise
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,94 @@
+"""The step of a worker that keeps the history, whatever its pool."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from celery import bootsteps, signals
+
+from celeriac.exceptions import HistoryUnavailable
+
+if TYPE_CHECKING:
+    from celeriac.history.recorder import Recorder
+
+__all__ = ["KeepsHistory"]
+
+logger = logging.getLogger(__name__)
+
+
+class KeepsHistory(bootsteps.StartStopStep):
+    """Runs a recorder in the worker's main process, if there is a database."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        self._recorder: Recorder | None = None
+        super().__init__(parent, **kwargs)
+
+    def create(self, parent: Any) -> Any:
+        """Nothing before the start."""
+        del parent
+        return self
+
+    def start(self, parent: Any) -> None:
+        """Begin to write down what the stream tells."""
+        app = parent.app
+        if not getattr(parent.pool, "consumes", False):  # there, messages wait in the worker before they are begun
+            signals.task_received.connect(_received, weak=False, dispatch_uid="celeriac.history")
+        if not app.conf.get("history_database_url"):
+            logger.warning(
+                "history is on and this worker has no database for it: what happens waits on Redis for one that has"
+            )
+            return
+        try:
+            self._recorder = recorder_of(app)
+        except (HistoryUnavailable, ImportError) as error:
+            logger.warning("the history is not written by this worker: %s", error)
+            return
+        self._recorder.start()
+        # Steps stop before the pool does, which still has results to store.
+        signals.worker_shutdown.connect(self._finish, weak=False, dispatch_uid="celeriac.history.step")
+
+    def stop(self, parent: Any) -> None:
+        """Nothing yet: the pool's last tasks are still to be told of."""
+
+    terminate = stop
+
+    def _finish(self, **_: Any) -> None:
+        """Write what is left, now that no task runs."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.stop()
+
+
+def recorder_of(app: Any) -> Recorder:
+    """A recorder for an app.
+
+    Raises:
+        HistoryUnavailable: the database's URL is none, or its driver is not installed.
+        ImportError: the extra ``sql`` is not installed.
+    """
+    from celeriac.history.database import engine_of, is_sqlite  # noqa: PLC0415  SQLAlchemy comes by an extra
+    from celeriac.history.recorder import Recorder  # noqa: PLC0415  likewise
+    from celeriac.history.repository import HistoryRepository  # noqa: PLC0415  likewise
+    from celeriac.history.schema import upgrade  # noqa: PLC0415  likewise
+    from celeriac.history.streams import HistoryStreams  # noqa: PLC0415  likewise
+
+    conf = app.conf
+    engine = engine_of(conf.history_database_url)
+
+    def prepare() -> None:
+        # In production, a server's tables are changed by whoever rolls a release out.
+        if is_sqlite(engine) or conf.get("environment") != "production":
+            upgrade(engine)
+
+    return Recorder(HistoryStreams(app), HistoryRepository(engine), prepare, float(conf.get("history_retention") or 0))
+
+
+def _received(request: Any, sender: Any = None, **_: Any) -> None:
+    """A message is in the worker's hands: the task waits for a process or a thread."""
+    del sender
+    journal = getattr(request.app.backend, "journal", None)
+    if journal is not None:
+        journal.received_one(request._context if hasattr(request, "_context") else request)  # noqa: SLF001
