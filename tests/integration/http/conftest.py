@@ -1,26 +1,50 @@
-"""A real HTTP server over a real broker, with and without a real worker."""
+"""A real HTTP server over a real broker, a real database and a real worker."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
 
-import httpx
 import pytest
-from tests.integration.conftest import Broker
-from tests.kit.api import door
+from redis import Redis
+from sqlalchemy import create_engine
+from tests.kit.office import Office, office
 
-from celeriac.http import Services
+from celeriac.history.schema import upgrade
+from celeriac.testing.servers import redis_server
+
+
+@pytest.fixture(scope="session")
+def own_url() -> Generator[str]:
+    """A server that no other worker reads."""
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def working(tmp_path_factory: pytest.TempPathFactory) -> Generator[Office]:
+    """All of it, with a worker that runs, for all tests."""
+    with ExitStack() as stack:
+        url = stack.enter_context(redis_server())
+        running = stack.enter_context(office(url, made(tmp_path_factory.mktemp("history"))))
+        stack.enter_context(running.worker())
+        yield running
 
 
 @pytest.fixture
-def api(alone: Broker) -> Generator[httpx.Client]:
-    """The API over a broker that no worker reads yet, without a history."""
-    with door(Services(alone.app, alone.registry), alone.url) as client:
-        yield client
+def idle(own_url: str, tmp_path: Path) -> Generator[Office]:
+    """All of it but a worker, empty, for one test."""
+    with Redis.from_url(own_url) as redis:
+        redis.flushdb()
+    with office(own_url, made(tmp_path)) as closed:
+        yield closed
 
 
-@pytest.fixture
-def working(shared: Broker, worker: object) -> Generator[httpx.Client]:
-    """The API over the broker of the pools' workers, without a history."""
-    with door(Services(shared.app, shared.registry), shared.url) as client:
-        yield client
+def made(directory: Path) -> str:
+    """A database with its tables."""
+    url = f"sqlite:///{directory / 'history.db'}"
+    engine = create_engine(url)
+    upgrade(engine)
+    engine.dispose()
+    return url
