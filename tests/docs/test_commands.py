@@ -16,6 +16,7 @@ from tests.docs.blocks import PAGES, ROOT, blocks, name_of
 from typer.testing import CliRunner
 
 from celeriac import CelerySettings, create_celery_app
+from celeriac.cli.callers import audit, keys
 from celeriac.cli.dead import dead
 from celeriac.cli.dev import commands as celeriac_commands
 from celeriac.options.variables import variables_of
@@ -25,6 +26,11 @@ VARIABLES = {variable for setting in CelerySettings.model_fields for variable in
     "ENVIRONMENT",
     "FAULTS",
     "FAULTS_SEED",
+    "HTTP_AUTH",
+    "HTTP_JWT_AUDIENCE",
+    "HTTP_JWT_ISSUER",
+    "HTTP_JWT_JWKS_URL",
+    "HTTP_RATE_LIMIT",
     "LOGGING_FORMAT",
     "LOGGING_LEVEL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -63,8 +69,10 @@ def test_a_command_exists(place: str, words: list[str]):
             assert not unknown, f"no such target: {unknown}"
         case ["celery" | ".venv/bin/celery", *arguments]:
             parse_celery(arguments)
-        case ["celeriac", "dead", *arguments]:
-            parse_dead(arguments)
+        case ["celeriac", "dead" | "keys" as group, *arguments]:
+            parse_group({"dead": dead, "keys": keys}[group], arguments)
+        case ["celeriac", "audit", *arguments]:
+            typer.main.get_command(audit).make_context("audit", list(arguments))
         case ["celeriac", *arguments]:
             # Asked for help at the end, it reads the whole line and runs nothing.
             assert CliRunner().invoke(celeriac_commands, [*arguments, "--help"]).exit_code == 0
@@ -104,16 +112,16 @@ def parse_celery(arguments: list[str]) -> None:
     command.make_context(name, options, parent=whole)
 
 
-def parse_dead(arguments: list[str]) -> None:
-    """Read the command line of ``celeriac dead``, without looking for the app that it names.
+def parse_group(commands: typer.Typer, arguments: list[str]) -> None:
+    """Read the command line of ``celeriac dead`` and the like, without looking for the app that it names.
 
     Raises:
         Exception: typer's own usage error: there is no such command or option, or its value cannot be used.
     """
-    group: Any = typer.main.get_command(dead)
+    group: Any = typer.main.get_command(commands)
     first = next(position for position, word in enumerate(arguments) if not word.startswith("-"))
     name, options = arguments[first], arguments[first + 1 :]
-    whole = group.make_context("dead", [*arguments[:first], name])
+    whole = group.make_context("celeriac", [*arguments[:first], name])
     command = group.get_command(whole, name)
-    assert command is not None, f"celeriac dead has no command {name!r}"
+    assert command is not None, f"celeriac has no command {name!r} there"
     command.make_context(name, options, parent=whole)
