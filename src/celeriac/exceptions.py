@@ -31,8 +31,7 @@
     ├── WorkersRunning                  something was asked for that is safe only while no worker runs
     ├── DeadLetterError                 a dead letter could not be found or moved
     │   ├── UnknownDeadLetter             no dead letter has that id
-    │   ├── LostQueue                     the queue that it came from is gone
-    │   └── DeadLettersBusy               another process is moving dead letters
+    │   └── LostQueue                     the queue that it came from is gone
     ├── HistoryError                    what happened to tasks could not be looked up
     │   ├── HistoryUnavailable            its database does not answer, or there is none
     │   └── InvalidCursor                 a page was asked for with something that no page ended with
@@ -69,7 +68,7 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "AccessError", "AccessUnavailable", "BlockingCall", "BrokerFull", "BrokerUnavailable", "BulkInterrupted",
-    "CallError", "CeleriacError", "ConfigurationError", "DeadLetterError", "DeadLettersBusy", "DuplicateTask",
+    "CallError", "CeleriacError", "ConfigurationError", "DeadLetterError", "DuplicateTask",
     "EagerInProduction", "HistoryError", "HistoryUnavailable", "InvalidArguments", "InvalidCursor", "InvalidResult",
     "InvalidSchedule", "InvalidScheduleEntry", "InvalidSetting", "InvalidTask", "LostQueue", "MalformedMessage",
     "MissingSetting", "NotAuthenticated", "OpenInProduction", "PermissionMissing", "QueueMismatch", "ResultError",
@@ -342,13 +341,6 @@ class LostQueue(DeadLetterError):
     template = "dead letter {id} cannot be replayed: its queue {queue!r} is gone. Start a worker that declares it"
     id: str
     queue: str
-
-
-class DeadLettersBusy(DeadLetterError):
-    """Another process is moving dead letters of the same RabbitMQ. Nothing was moved here."""
-
-    template = "the dead letters of {broker} are being moved by another process. Try again when it is done"
-    broker: str
 
 
 class HistoryError(CeleriacError):

@@ -39,7 +39,6 @@ _STATUS: Final[Mapping[type[Exception], int]] = {
     errors.UnknownQueue: 422,
     errors.InvalidCursor: 422,
     errors.LostQueue: 409,
-    errors.DeadLettersBusy: 409,
     errors.NotAuthenticated: 401,
     errors.PermissionMissing: 403,
     errors.TooManyRequests: 429,
