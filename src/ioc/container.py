@@ -12,6 +12,7 @@ import threading
 from core.configs.settings import Settings
 from ioc.data import register_data
 from ioc.health import register_health
+from ioc.history import register_history
 from ioc.punq_container import Container
 from ioc.registration import Lifetime
 from ioc.security import register_security
@@ -35,6 +36,7 @@ def build_container(settings: Settings | None = None) -> Container:
     register_health(container)
     register_data(container)
     register_tasks(container)
+    register_history(container)
     register_security(container)
     return container
 

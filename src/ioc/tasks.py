@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Celery
 
 from celeriac import CeleryAppConfig, CeleryPublisher, TaskContext, create_celery_app
@@ -42,7 +44,10 @@ def _celery(settings: Settings, container: Container) -> Celery:
     """
     for controller in _controllers():
         container.check(controller)
-    app = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": settings.redis_settings.redis_url}))
+    said: dict[str, Any] = {"redis_url": settings.redis_settings.redis_url}
+    if (database := settings.history_settings.url(settings.environment)) is not None:
+        said |= {"history_enabled": True, "history_database_url": database}
+    app = create_celery_app(CeleryAppConfig.from_mapping(said))
     TasksRegistry.install(app, container)
     declare_queues(app, QUEUES)
     install_schedule(app, schedule(TasksRegistry(CeleryPublisher(app))))

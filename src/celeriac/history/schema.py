@@ -10,12 +10,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from celeriac.history.database import WRITES, one_writer
+from celeriac.history.database import WRITES, is_sqlite, one_writer
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-__all__ = ["VERSIONS", "current", "is_current", "newest", "upgrade"]
+__all__ = ["VERSIONS", "current", "newest", "upgrade", "upgrade_where_allowed"]
 
 VERSIONS: Final = "celeriac_alembic_version"
 """A table of our own, beside that of a service which has migrations, too."""
@@ -36,6 +36,16 @@ def upgrade(engine: Engine) -> None:
             command.upgrade(config, "head")
 
 
+def upgrade_where_allowed(engine: Engine, environment: str) -> None:
+    """The same for SQLite, and outside of production: there, tables are changed by whoever rolls a release out.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: as :func:`upgrade`.
+    """
+    if is_sqlite(engine) or environment != "production":
+        upgrade(engine)
+
+
 def current(engine: Engine) -> str | None:
     """The version of the tables; ``None`` where there are none."""
     with engine.connect() as connection:
@@ -45,11 +55,6 @@ def current(engine: Engine) -> str | None:
 def newest() -> str | None:
     """The version that this release wants."""
     return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-def is_current(engine: Engine) -> bool:
-    """Whether the tables are what this release wants."""
-    return current(engine) == newest()
 
 
 def _config() -> Config:

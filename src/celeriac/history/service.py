@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import states
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
-from celeriac.exceptions import HistoryUnavailable
-from celeriac.history.database import engine_of
+from celeriac.exceptions import HistoryError, HistoryUnavailable
 from celeriac.history.facts import join
 from celeriac.history.records import HistoryFigures, HistoryFilter
-from celeriac.history.repository import HistoryRepository
 from celeriac.history.stored import facts_of_meta
 from celeriac.history.story import record_of, state_of
 from celeriac.history.streams import HistoryStreams
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
 
     from celeriac.history.facts import Facts
     from celeriac.history.records import HistoryPage, TaskRecord
+    from celeriac.history.repository import HistoryRepository
 
 __all__ = ["TaskHistory"]
 
@@ -177,7 +175,7 @@ class TaskHistory:
         with self._lock:
             self._notice_a_fork()
             if self._repository is None:
-                self._repository = HistoryRepository(engine_of(self._url))
+                self._repository = _connected(self._url, self._app)
             return self._repository
 
     def _notice_a_fork(self) -> None:
@@ -189,19 +187,52 @@ class TaskHistory:
 
     @contextmanager
     def _translated(self) -> Generator[HistoryRepository]:
-        repository = self._open()
         try:
-            yield repository
-        except SQLAlchemyError as error:
-            raise HistoryUnavailable(database=_shown(repository), reason=reason_of(error)) from error
+            yield self._open()
+        except HistoryError:
+            raise
+        except Exception as error:
+            if (reason := _trouble(error)) is None:
+                raise
+            raise HistoryUnavailable(database=self._shown, reason=reason) from error
+
+    @property
+    def _shown(self) -> str:
+        """The database's URL without its password."""
+        from celeriac.history.database import address_of  # noqa: PLC0415  SQLAlchemy comes by an extra
+
+        return address_of(str(self._url)).render_as_string(hide_password=True)
 
 
-def reason_of(error: SQLAlchemyError) -> str:
-    """What is wrong, in a line, and what to do about it."""
+def _connected(url: str, app: Celery) -> HistoryRepository:
+    """The repository of a database, whose tables are made where that is nobody else's business.
+
+    Raises:
+        HistoryUnavailable: the URL is none, or what it needs is not installed.
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+    """
+    try:
+        from celeriac.history.database import engine_of  # noqa: PLC0415  SQLAlchemy comes by an extra
+        from celeriac.history.repository import HistoryRepository  # noqa: PLC0415  likewise
+        from celeriac.history.schema import upgrade_where_allowed  # noqa: PLC0415  likewise
+    except ModuleNotFoundError as error:
+        reason = f"{error.name} is not installed. Install the extra: pip install 'celeriac[sql]'"
+        raise HistoryUnavailable(database="the database", reason=reason) from error
+    engine = engine_of(url)
+    try:
+        upgrade_where_allowed(engine, str(app.conf.get("environment")))
+    except BaseException:
+        engine.dispose()
+        raise
+    return HistoryRepository(engine)
+
+
+def _trouble(error: Exception) -> str | None:
+    """What is wrong with the database, in a line, and what to do about it; ``None`` for other errors."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError  # noqa: PLC0415  as above
+
+    if not isinstance(error, SQLAlchemyError):
+        return None
     line = (str(getattr(error, "orig", None) or error).strip() or type(error).__name__).partition("\n")[0]
     missing = isinstance(error, OperationalError | ProgrammingError) and "celeriac_" in line
     return f"{line}. `celeriac db upgrade` makes the tables" if missing else line
-
-
-def _shown(repository: HistoryRepository) -> str:
-    return repository.engine.url.render_as_string(hide_password=True)

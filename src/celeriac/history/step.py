@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps, signals
@@ -69,20 +70,15 @@ def recorder_of(app: Any) -> Recorder:
         HistoryUnavailable: the database's URL is none, or its driver is not installed.
         ImportError: the extra ``sql`` is not installed.
     """
-    from celeriac.history.database import engine_of, is_sqlite  # noqa: PLC0415  SQLAlchemy comes by an extra
+    from celeriac.history.database import engine_of  # noqa: PLC0415  SQLAlchemy comes by an extra
     from celeriac.history.recorder import Recorder  # noqa: PLC0415  likewise
     from celeriac.history.repository import HistoryRepository  # noqa: PLC0415  likewise
-    from celeriac.history.schema import upgrade  # noqa: PLC0415  likewise
+    from celeriac.history.schema import upgrade_where_allowed  # noqa: PLC0415  likewise
     from celeriac.history.streams import HistoryStreams  # noqa: PLC0415  likewise
 
     conf = app.conf
     engine = engine_of(conf.history_database_url)
-
-    def prepare() -> None:
-        # In production, a server's tables are changed by whoever rolls a release out.
-        if is_sqlite(engine) or conf.get("environment") != "production":
-            upgrade(engine)
-
+    prepare = partial(upgrade_where_allowed, engine, str(conf.get("environment")))
     return Recorder(HistoryStreams(app), HistoryRepository(engine), prepare, float(conf.get("history_retention") or 0))
 
 

@@ -79,6 +79,23 @@ class LoggingSettings(_FromEnvironment):
         return value.upper() if isinstance(value, str) else value
 
 
+class HistorySettings(_FromEnvironment):
+    """Where it is written down what happened to each task."""
+
+    database_url: SecretStr | None = None
+    """``DATABASE_URL``: SQLite or PostgreSQL. Without it there is a file in development, and no history elsewhere."""
+    celery_history_enabled: bool | None = None
+    """``CELERY_HISTORY_ENABLED``: ``false`` keeps none, whatever the database."""
+
+    def url(self, environment: Environment) -> SecretStr | None:
+        """The database's URL, or ``None`` where no history is kept."""
+        if self.celery_history_enabled is False:
+            return None
+        if self.database_url is None and environment is Environment.DEVELOPMENT:
+            return SecretStr("sqlite:///.data/celeriac.db")
+        return self.database_url
+
+
 class AccessSettings(_FromEnvironment):
     """Who may come in over HTTP."""
 
@@ -126,6 +143,7 @@ class Settings(_FromEnvironment):
     redis_settings: RedisSettings = Field(default_factory=RedisSettings)
     logging_settings: LoggingSettings = Field(default_factory=LoggingSettings)
     access_settings: AccessSettings = Field(default_factory=AccessSettings)
+    history_settings: HistorySettings = Field(default_factory=HistorySettings)
 
 
 def _explain(prefix: str, detail: Any) -> str:
