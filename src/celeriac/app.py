@@ -14,8 +14,8 @@ from celeriac.options.address import is_rabbitmq
 from celeriac.options.conf import conf_of
 from celeriac.settings import CelerySettings
 from celeriac.tasks.guarded import guard
-from celeriac.transport.results.journal import follow
 from celeriac.transport.rules import Rules
+from celeriac.transport.stream import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELD", "MOST_ENTRIES", "NAME", "HistoryStream"]
+    from celery import Celery
+
+__all__ = ["FIELD", "MOST_ENTRIES", "NAME", "HistoryStream", "follow"]
 
 NAME: Final = "history"
 """The key, after our prefix."""
@@ -53,3 +55,19 @@ class HistoryStream:
         if not conf.get("history_enabled"):
             return None
         return cls(options, int(conf.get("history_backlog") or MOST_ENTRIES))
+
+
+def follow(app: Celery) -> None:
+    """Have the journal of an app hear of each task that begins, in every pool."""
+    loader: Any = app.loader
+    usual = loader.on_task_init
+    journal: list[Any] = []
+
+    def on_task_init(task_id: str, task: Any) -> None:
+        usual(task_id, task)
+        if not journal:
+            journal.append(getattr(app.backend, "journal", None))
+        if journal[0] is not None:
+            journal[0].started(task)
+
+    loader.on_task_init = on_task_init

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from celeriac.transport.results.writer import ResultWriter
 
-__all__ = ["Happening", "Journal", "JournalEntry", "follow", "journal_of"]
+__all__ = ["Happening", "Journal", "JournalEntry", "journal_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -275,22 +275,6 @@ def journal_of(app: Celery, writer: ResultWriter) -> Journal | None:
     conf: Any = app.conf
     stream = HistoryStream.of(conf, conf.get("result_backend_transport_options") or {})
     return None if stream is None else Journal(app, writer, stream, int(conf.get("history_value_size") or 4096))
-
-
-def follow(app: Celery) -> None:
-    """Have the journal of an app hear of each task that begins, in every pool."""
-    loader: Any = app.loader
-    usual = loader.on_task_init
-    journal: list[Any] = []
-
-    def on_task_init(task_id: str, task: Any) -> None:
-        usual(task_id, task)
-        if not journal:
-            journal.append(getattr(app.backend, "journal", None))
-        if journal[0] is not None:
-            journal[0].started(task)
-
-    loader.on_task_init = on_task_init
 
 
 def _row(each: Happening, now: float) -> bytes:
