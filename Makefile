@@ -16,7 +16,11 @@ BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 APP := delivery.tasks.app
 
-DEV = $(BIN)/python -m celeriac dev --app=$(APP)
+API := delivery.http.app:app
+
+DEV = $(BIN)/python -m celeriac dev --app=$(APP) --api=$(API)
+# On a developer's machine nobody is asked who they are; the server listens on this machine alone.
+OPEN = HTTP_AUTH=$${HTTP_AUTH:-off}
 CELERY = $(BIN)/celery --app=$(APP)
 LEVEL = --loglevel=$${LOGGING_LEVEL:-INFO}
 
@@ -64,8 +68,8 @@ embedded-redis:
 ##@ Run, on this machine: an embedded Redis is shared by all of these unless REDIS_URL names another
 
 .PHONY: dev
-dev: $(STAMP) ## everything: Redis, worker and beat on one screen
-	@$(DEV)
+dev: $(STAMP) ## everything: Redis, worker, beat and HTTP on one screen
+	@$(OPEN) $(DEV)
 
 .PHONY: celery-dev
 celery-dev: $(STAMP) ## a worker that starts again when the code changes
@@ -78,6 +82,10 @@ celery-beat-dev: $(STAMP) ## beat that starts again when the code changes
 .PHONY: celery-worker-beat-dev
 celery-worker-beat-dev: $(STAMP) ## worker and beat in one process: for development alone
 	@$(DEV) worker --beat
+
+.PHONY: http-dev
+http-dev: $(STAMP) ## the HTTP server that starts again when the code changes
+	@$(OPEN) $(DEV) http
 
 .PHONY: demo
 demo: $(STAMP) ## start everything and walk through the registry
@@ -97,6 +105,10 @@ celery-worker-queue: $(STAMP) ## a worker for some queues: make celery-worker-qu
 celery-beat: $(STAMP) ## beat; run one and no more
 	@mkdir -p .data
 	@$(CELERY) beat $(LEVEL) --scheduler=celery.beat:PersistentScheduler --schedule=.data/celerybeat-schedule
+
+.PHONY: http
+http: $(STAMP) ## the HTTP server
+	@PYTHONPATH=src $(BIN)/uvicorn $(API) --host=$${HTTP_HOST:-127.0.0.1} --port=$${HTTP_PORT:-8000}
 
 ##@ Check
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections.abc import Callable
 
 from core.configs.settings import Settings
 from ioc.data import register_data
@@ -41,16 +42,22 @@ def build_container(settings: Settings | None = None) -> Container:
     return container
 
 
-def get_container() -> Container:
+def get_container(*also: Callable[[Container], None]) -> Container:
     """The container of this process, the same for every thread, closed when the process ends.
 
     It is warm: what is wrong with a service shows here, and threads find every singleton built. That builds no
     controller and opens no connection. It takes no overrides: they would reach whoever else asks.
+
+    Args:
+        also: registers what this kind of process alone has, such as ``register_http``, whose libraries a worker need
+            not load. For the entry point, which asks first.
     """
     global _container  # noqa: PLW0603 - one per process is what this function is for
     with _lock:
         if _container is None:
             container = build_container()
+            for register in also:
+                register(container)
             container.warm()
             container.seal()
             _container = container

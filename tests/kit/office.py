@@ -37,7 +37,8 @@ class Office:
     def worker(self, **options: Any) -> Generator[WorkerProcess]:
         """A worker that keeps the history."""
         env = {"CELERY_HISTORY_ENABLED": "true", "DATABASE_URL": self.database}
-        with WorkerProcess(APP, redis_url=self.url, env=env, **{"concurrency": 2, **options}) as process:
+        options.setdefault("concurrency", 2)
+        with WorkerProcess(APP, redis_url=self.url, env=env, **options) as process:
             yield process
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 BEAT_MEMORY = "celerybeat-schedule"
+FIRST_PORT = 8000
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 dev = typer.Typer(help="Run a Celery app on this machine, for development.")
@@ -46,6 +48,7 @@ class Place:
     app: str
     data: Path
     watch: tuple[Path, ...]
+    api: str | None = None
 
     @property
     def level(self) -> str:
@@ -65,6 +68,11 @@ class Place:
         """Beat, which remembers in the file ``memory`` what it sent last."""
         return "beat", self.celery("beat", self.schedule(memory))
 
+    def http(self, port: int) -> tuple[str, list[str]]:
+        """The HTTP server, on this machine alone."""
+        options = ["--host=127.0.0.1", f"--port={port}", f"--log-level={self.level.lower()}"]
+        return "http", [sys.executable, "-m", "uvicorn", str(self.api), *options]
+
     def schedule(self, memory: str = BEAT_MEMORY) -> str:
         """The option that says where beat remembers."""
         return f"--schedule={self.data / memory}"
@@ -76,11 +84,14 @@ def everything(
     app: Annotated[str, typer.Option(help="Module of the Celery app, as in celery --app.")],
     data: Annotated[Path, typer.Option(help="Where the embedded Redis and beat keep their files.")] = Path(".data"),
     watch: Annotated[list[Path] | None, typer.Option(help="Start again when Python files in here change.")] = None,
+    api: Annotated[str | None, typer.Option(help="The ASGI application, as uvicorn takes it.")] = None,
 ) -> None:
-    """Run Redis, a worker and beat together. Ctrl-C stops all."""
-    context.obj = Place(app=app, data=data, watch=tuple(watch or [Path("src")]))
+    """Run Redis, a worker and beat together, and the HTTP server where there is one. Ctrl-C stops all."""
+    place = context.obj = Place(app=app, data=data, watch=tuple(watch or [Path("src")]), api=api)
     if context.invoked_subcommand is None:
-        _run(context.obj, [context.obj.worker(), context.obj.beat()])
+        port = free_port()
+        serving = [] if api is None else [place.http(port)]
+        _run(place, [place.worker(), place.beat(), *serving], rows=_where(port) if serving else ())
 
 
 @dev.command()
@@ -104,6 +115,17 @@ def beat(context: typer.Context) -> None:
 
 
 @dev.command()
+def http(context: typer.Context) -> None:
+    """Run the HTTP server, which starts again when the code changes."""
+    place = cast("Place", context.obj)
+    if place.api is None:
+        msg = "say which application: celeriac dev --api=MODULE:NAME http"
+        raise typer.BadParameter(msg)
+    port = free_port()
+    _run(place, [place.http(port)], rows=_where(port))
+
+
+@dev.command()
 def run(context: typer.Context, command: Annotated[list[str], typer.Argument(help="Program and arguments.")]) -> None:
     """Run Redis, a worker and beat, then a program against them; stop when it is done. Logs go to dev.log."""
     place = cast("Place", context.obj)
@@ -111,22 +133,43 @@ def run(context: typer.Context, command: Annotated[list[str], typer.Argument(hel
     _run(place, [place.worker(), place.beat("celerybeat-schedule-run")], command)
 
 
-def _run(place: Place, processes: Sequence[tuple[str, list[str]]], command: Sequence[str] | None = None) -> None:
+def free_port() -> int:
+    """``HTTP_PORT``, or the first port from 8000 on that nobody listens on."""
+    if said := os.environ.get("HTTP_PORT"):
+        return int(said)
+    for port in range(FIRST_PORT, FIRST_PORT + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    return FIRST_PORT
+
+
+def _where(port: int) -> list[tuple[str, str, str]]:
+    return [("api", f"http://127.0.0.1:{port}", "its routes are shown at /docs")]
+
+
+def _run(
+    place: Place,
+    processes: Sequence[tuple[str, list[str]]],
+    command: Sequence[str] | None = None,
+    rows: Sequence[tuple[str, str, str]] = (),
+) -> None:
     place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     log_path = place.data / "dev.log"
     log = nullcontext() if command is None else log_path.open("w")
     try:
         with log as file, _redis(place.data) as (url, remark):
             screen = Screen(file)
-            rows = [
+            table = [
                 ("redis", str(maybe_sanitize_url(url)), remark),
                 ("app", place.app, f"log level {place.level}" + (f", logs in {log_path}" if command else "")),
+                *rows,
             ]
             env = {"ENVIRONMENT": "development", **os.environ, "REDIS_URL": url, "PYTHONUNBUFFERED": "1"}
             runner = Runner(screen, env=env, watch=() if command else place.watch)
             for name, arguments in processes:
                 runner.add(name, arguments)
-            code = asyncio.run(runner.run(rows=rows, command=command))
+            code = asyncio.run(runner.run(rows=table, command=command))
     except ServerNotFound as error:
         sys.exit(f"celeriac: {error}")
     sys.exit(code)

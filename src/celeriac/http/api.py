@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from celeriac.http.actions import Action, actions_router
@@ -15,10 +16,11 @@ from celeriac.http.events import events_router
 from celeriac.http.health import probes, status_router
 from celeriac.http.limits import BodyLimits, SecurityHeaders
 from celeriac.http.problems import Problem, install_problems
-from celeriac.http.security import secure
+from celeriac.http.security import CurrentCaller, secure
 from celeriac.http.system import system_router
 from celeriac.http.tasks import tasks_router
 from celeriac.http.triggers import trigger_router
+from celeriac.security.permissions import SYSTEM_READ, authorize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -38,6 +40,14 @@ _DESCRIPTION: Final = """Run, follow, cancel and explain any task.
 
 Whatever goes wrong is told as `application/problem+json`. A request that carries an `Idempotency-Key` can be sent again
 without fear. With the broker away, requests are answered by 503 within two seconds."""
+
+
+def _named(route: APIRoute) -> str:
+    return route.name
+
+
+async def _may_read_system(caller: CurrentCaller) -> None:
+    authorize(caller, SYSTEM_READ)
 
 
 def create_router(*, probes_too: bool = True) -> APIRouter:
@@ -83,11 +93,19 @@ def create_api(
             finally:
                 await gate.close()
 
-    app = FastAPI(title=title, version=version, description=_DESCRIPTION, openapi_tags=_TAGS, lifespan=lifespan)
+    app = FastAPI(
+        title=title,
+        version=version,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        lifespan=lifespan,
+        generate_unique_id_function=_named,
+    )
     app.state.celery = services.celery
     app.state.celeriac = services
     install_problems(app)
-    app.include_router(create_router())
+    app.include_router(status_router(), dependencies=[Depends(_may_read_system)])
+    app.include_router(probes())
     for router in (
         tasks_router(),
         events_router(),

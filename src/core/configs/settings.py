@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["AccessSettings", "Environment", "LoggingSettings", "RedisSettings", "Settings", "SettingsError"]
+__all__ = [
+    "AccessSettings",
+    "Environment",
+    "HttpSettings",
+    "LoggingSettings",
+    "RedisSettings",
+    "Settings",
+    "SettingsError",
+]
 
 _REDIS_SCHEMES = ("redis", "rediss", "sentinel", "redis+socket")
 _EXAMPLE = "write it like redis://:PASSWORD@HOST:6379/0"
@@ -135,6 +143,22 @@ class AccessSettings(_FromEnvironment):
         return self
 
 
+class HttpSettings(_FromEnvironment):
+    """How the service shows itself over HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="HTTP_")
+
+    title: str = "Celeriac"
+    """``HTTP_TITLE``: what the OpenAPI document is called."""
+    origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """``HTTP_ORIGINS``: web origins whose scripts may call it, with commas between them; none unless said."""
+
+    @field_validator("origins", mode="before")
+    @classmethod
+    def _with_commas(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
 class Settings(_FromEnvironment):
     """Everything the service is told."""
 
@@ -144,6 +168,7 @@ class Settings(_FromEnvironment):
     logging_settings: LoggingSettings = Field(default_factory=LoggingSettings)
     access_settings: AccessSettings = Field(default_factory=AccessSettings)
     history_settings: HistorySettings = Field(default_factory=HistorySettings)
+    http_settings: HttpSettings = Field(default_factory=HttpSettings)
 
 
 def _explain(prefix: str, detail: Any) -> str:
