@@ -21,6 +21,7 @@ from celeriac.http.problems import documented
 from celeriac.http.security import CurrentCaller
 from celeriac.http.sending import IdempotencyKey, TaskRun
 from celeriac.http.views import AcceptedTask
+from celeriac.security.permissions import authorize, permission_to_run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,6 +83,7 @@ class Trigger:
             said: Annotated[RunOptions, Depends(options_by_query)],
             idempotency_key: IdempotencyKey = None,
         ) -> Response:
+            authorize(caller, permission_to_run(self.handle.definition))  # who may not run it learns no more of it
             body = await body_of(request)
             args, kwargs = self.values(body)
             run = TaskRun(desk, caller, request, idempotency_key, body)

@@ -15,7 +15,8 @@ from jwt.exceptions import (
     PyJWTError,
 )
 
-from celeriac.exceptions import InvalidSetting, NotAuthenticated, nearest
+from celeriac.error import nearest
+from celeriac.exceptions import InvalidSetting, NotAuthenticated
 from celeriac.security.algorithms import ALGORITHMS
 from celeriac.security.callers import Caller, Method
 from celeriac.security.issuer import IssuerKeys
