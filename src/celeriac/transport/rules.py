@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, cast
@@ -9,7 +10,11 @@ from weakref import ref
 
 from kombu.serialization import prepare_accept_content
 
+from celeriac.transport.stream import HistoryStream
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from celery import Celery
     from kombu import Queue
 
@@ -63,6 +68,27 @@ class Rules:
             return sys.maxsize
         own = None if task is None else getattr(app.tasks.get(task), "max_deliveries", None)
         return int(own or app.conf.get("task_max_deliveries") or 5)
+
+    def death_of(
+        self, headers: Mapping[str, Any], queue: str, reason: str, detail: str, letter: str | None = None
+    ) -> tuple[HistoryStream, bytes] | None:
+        """What the history hears of a dead letter, and by which stream; ``None`` where it is none of its business."""
+        task_id, app = headers.get("id"), self._app()
+        if app is None or not isinstance(task_id, str):
+            return None
+        conf: Any = app.conf
+        stream = HistoryStream.of(conf, conf.broker_transport_options or {})
+        if stream is None:
+            return None
+        said = {"k": "d", "i": task_id, "t": headers.get("task"), "u": queue, "r": reason, "m": detail, "l": letter}
+        return stream, json.dumps(said).encode()
+
+    def tell(self, event: bytes) -> None:
+        """Have the history hear of something that happened on a broker which has no stream."""
+        app = self._app()
+        journal: Any = None if app is None else getattr(app.backend, "journal", None)
+        if journal is not None:
+            journal.published(event)
 
     def give_up(self, envelope: Envelope, error: Exception) -> None:
         """Tell whoever waits for the task's result that it will not come."""

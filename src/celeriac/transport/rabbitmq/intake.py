@@ -114,6 +114,9 @@ class Intake:
             "died": datetime.now(UTC).isoformat(),
         }
         headers = plain_headers(message.properties.get("application_headers") or {})
+        told = None if self._rules is None else self._rules.death_of(headers, self._queue, reason, detail)
+        if told is not None and self._rules is not None:
+            self._rules.tell(told[1])
         self._send(message, {**headers, BURIED: why}, DEAD, self._queue)
 
     def _park(self, message: Any, headers: dict[str, Any], seconds: float) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from celeriac.transport.link import Link
+    from celeriac.transport.stream import HistoryStream
 
 __all__ = ["LEASE", "LONGEST_MESSAGE", "Claim", "Delivery", "Parked", "RedisBroker"]
 
@@ -142,17 +143,28 @@ class RedisBroker:
         flat = self.link.call("ZRANGE", self.keys.leases, 0, -1, "WITHSCORES")
         return {owner.decode(): float(until) / 1000 - now for owner, until in _pairs(flat)}
 
-    def bury(self, owner: str, token: str, **fields: str | int) -> bool:
-        """Make a message in flight a dead letter with these fields beside its own; whether it was still held."""
+    def bury(
+        self, owner: str, token: str, told: tuple[HistoryStream, bytes] | None = None, **fields: str | int
+    ) -> bool:
+        """Make a message in flight a dead letter with these fields beside its own; whether it was still held.
+
+        Args:
+            owner: who holds it.
+            token: of the delivery.
+            told: what the history hears of it in the same step, and by which stream.
+            fields: of the dead letter.
+        """
         letter = f"{owner}:{token}"
         keys = [
             self.keys.in_flight + owner,
             self.keys.deliveries,
             self.keys.dead,
             self.keys.dead_letter + letter,
+            f"{self.keys.dead}:none" if told is None else told[0].key,
         ]
+        event: tuple[bytes, int] = (b"", 0) if told is None else (told[1], told[0].most)
         flat = [part for field in fields.items() for part in field]
-        return bool(self._run(scripts.BURY, keys, [token, letter, *flat]))
+        return bool(self._run(scripts.BURY, keys, [token, letter, *event, *flat]))
 
     def raw(self, owner: str, token: str) -> bytes | None:
         """A message in flight, as it was sent, or ``None`` if it is not held."""

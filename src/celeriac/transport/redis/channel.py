@@ -311,8 +311,10 @@ class LeasedChannel(redis.Channel):
     def _write_dead_letter(
         self, token: str, queue: str, reason: str, detail: str, *, deliveries: int, headers: dict[str, Any]
     ) -> None:
+        letter = f"{self.intake.owner}:{token}"
         self.intake.bury(
             token,
+            None if self.rules is None else self.rules.death_of(headers, queue, reason, detail[:2000], letter),
             queue=queue,
             reason=reason,
             detail=detail[:2000],

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from redis import Connection
 
     from celeriac.transport.redis.broker import Claim, Delivery, Parked
+    from celeriac.transport.stream import HistoryStream
 
 logger = logging.getLogger(__name__)
 
@@ -344,10 +345,10 @@ class Intake:
         with self._lock:
             return self.broker.delayed(limit)
 
-    def bury(self, token: str, **fields: str | int) -> None:
+    def bury(self, token: str, told: tuple[HistoryStream, bytes] | None = None, **fields: str | int) -> None:
         """Make a message a dead letter."""
         with self._lock:
-            self.broker.bury(self.owner, token, **fields)
+            self.broker.bury(self.owner, token, told, **fields)
             self.held.pop(token, None)
 
     # -- the end

@@ -278,8 +278,9 @@ return #ids
 """
 )
 
-# KEYS: in flight, deliveries, dead, the dead letter.
-# ARGV: token, id, field, value... Returns 1, or 0 if it was not held.
+# KEYS: in flight, deliveries, dead, the dead letter, the history's stream.
+# ARGV: token, id, what the history hears or nothing, how many entries it may have, field, value...
+# Returns 1, or 0 if it was not held.
 BURY: Final = (
     _FLAGS
     + _COMMON
@@ -288,10 +289,11 @@ local value = redis.call('HGET', KEYS[1], ARGV[1])
 if not value then return 0 end
 local list, raw = parts_of(value)
 local now = clock()
-redis.call('HSET', KEYS[4], 'raw', raw, 'key', list, 'died', now, unpack(ARGV, 3))
+redis.call('HSET', KEYS[4], 'raw', raw, 'key', list, 'died', now, unpack(ARGV, 5))
 redis.call('ZADD', KEYS[3], now, ARGV[2])
 redis.call('HDEL', KEYS[1], ARGV[1])
 forget(KEYS[2], raw)
+if ARGV[3] ~= '' then redis.pcall('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'e', ARGV[3]) end
 return 1
 """
 )
