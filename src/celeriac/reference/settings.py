@@ -138,7 +138,7 @@ def _option_row(name: str) -> tuple[str, ...]:
         "broker_url": "see above",
         "result_backend": "see above",
         "task_default_priority": "**normal: 6 on Redis, 3 on RabbitMQ**",
-        "task_queue_max_priority": "**9 on RabbitMQ**",
+        "task_queue_max_priority": "**9 for a classic queue on RabbitMQ**",
     }.get(name)
     default = added or (f"**{_text(ours)}**" if ours is not None else _text(DEFAULTS.get(name)))
     return f"[{name}]({_CELERY}{name})", _variables(name), _type(name), default

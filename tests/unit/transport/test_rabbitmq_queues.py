@@ -13,6 +13,7 @@ from celeriac import CeleryAppConfig, create_celery_app
 from celeriac.exceptions import InvalidSetting
 from celeriac.tasks.queues import declare_queues
 from celeriac.transport.rabbitmq.budget import remaining, within
+from celeriac.transport.rabbitmq.check import priority_problems
 from celeriac.transport.rabbitmq.names import BURIED, plain_headers
 from celeriac.transport.rabbitmq.queues import queue_arguments, type_of
 from celeriac.transport.rabbitmq.topology import LONGEST_DELAY, delayed_key, key_behind, parking_key
@@ -24,6 +25,10 @@ def app(**options: Any) -> Any:
 
 def declared(made: Any, name: str) -> Any:
     return made.amqp.queues[name]
+
+
+def idle() -> None:
+    """A task's body."""
 
 
 @pytest.mark.proves("S001-2")
@@ -82,6 +87,28 @@ def test_queues_on_redis_know_nothing_of_it():
     made: Any = create_celery_app(CeleryAppConfig.from_mapping({"broker_url": "redis://localhost/0"}))
     assert not made.amqp.queues["default"].queue_arguments
     assert made.amqp.queues["default"].exchange.type == "direct"
+
+
+@pytest.mark.parametrize(
+    ("version", "priorities", "said"),
+    [
+        ((3, 10, 8), [3], []),
+        ((3, 10, 8), [3, 6], ["know no priorities, and one asks"]),
+        ((3, 13, 0), [0, 3], ["know no priorities, and zero asks"]),
+        ((4, 0, 0), [3, 6], []),
+        ((4, 2, 1), [6, 9], ["know two priorities, up to 4 and above, and do not tell one, zero"]),
+        ((4, 2, 1), [0, 3], ["know two priorities, up to 4 and above, and do not tell zero"]),
+        ((4, 3, 0), [0, 6], []),
+    ],
+)
+def test_what_priorities_a_version_knows_is_said(version, priorities, said):
+    made = app()
+    for name, priority in zip(("zero", "one"), priorities, strict=False):
+        made.task(name=name)(idle)
+        made.tasks[name].priority = priority
+    problems = list(priority_problems(made, version, [declared(made, "default")]))
+    assert [words in problem.text for words, problem in zip(said, problems, strict=True)] == [True] * len(said)
+    assert not any(problem.loses for problem in problems)
 
 
 @pytest.mark.parametrize("names", [["mail", "bulk.mail"], ["eu.bulk.mail", "mail"]])

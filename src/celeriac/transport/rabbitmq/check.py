@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from celery import Celery
     from kombu import Queue
 
-__all__ = ["Problem", "check_rabbitmq", "problems_of"]
+__all__ = ["Problem", "check_rabbitmq", "priority_problems", "problems_of"]
 
 OLDEST: Final = (3, 10)
 """The oldest RabbitMQ whose quorum queues move dead letters without losing any."""
 _PRIORITIES: Final = (4, 0)
+_STRICT_PRIORITIES: Final = (4, 3)
+_LESS: Final = 4
+"""The highest of the priorities that RabbitMQ 4.0 to 4.2 hold to be the lower one of two."""
 _CONSUMER_TIMEOUTS: Final = (3, 12)
 _USUAL_CONSUMER_TIMEOUT: Final = 1800
 
@@ -54,7 +57,7 @@ def problems_of(app: Celery) -> list[Problem]:
                     queue(channel).declare()
                 except QueueMismatch as error:
                     found.append(Problem(str(error), "", loses=True))
-    return [*found, *_of_limits(app, version), *_of_priorities(app, version, queues)]
+    return [*found, *_of_limits(app, version), *priority_problems(app, version, queues)]
 
 
 def check_rabbitmq(app: Celery) -> list[Problem]:
@@ -108,11 +111,24 @@ def _of_limits(app: Celery, version: tuple[int, ...]) -> Iterator[Problem]:
         yield Problem(text, "Write consumer_timeout = 86400000 into its rabbitmq.conf", loses=False)
 
 
-def _of_priorities(app: Celery, version: tuple[int, ...], queues: list[Queue]) -> Iterator[Problem]:
-    names = {queue.name for queue in queues if type_of(queue) == QUORUM}
-    usual = app.conf.task_default_priority
-    said = sorted(name for name, task in app.tasks.items() if getattr(task, "priority", None) not in {None, usual})
-    if version < _PRIORITIES and names and said:
-        text = f"quorum queues before RabbitMQ 4 know no priorities, and {', '.join(said)} asks for one"
-        remedy = "Declare a queue with x-queue-type classic for it in CELERY_TASK_QUEUES, or update RabbitMQ"
-        yield Problem(text, remedy, loses=False)
+def priority_problems(app: Celery, version: tuple[int, ...], queues: list[Queue]) -> Iterator[Problem]:
+    """What tasks ask for that quorum queues of this version of RabbitMQ do not tell apart."""
+    if version >= _STRICT_PRIORITIES or not any(type_of(queue) == QUORUM for queue in queues):
+        return
+    usual: Any = app.conf.task_default_priority
+    asked: dict[str, Any] = {name: getattr(task, "priority", None) for name, task in app.tasks.items()}
+    said = {name: priority for name, priority in asked.items() if priority not in {None, usual}}
+    remedy = "Declare a queue with x-queue-type classic for it in CELERY_TASK_QUEUES, or update RabbitMQ"
+    if version < _PRIORITIES:
+        if said:
+            text = f"quorum queues before RabbitMQ 4 know no priorities, and {', '.join(sorted(said))} asks for one"
+            yield Problem(text, remedy, loses=False)
+        return
+    for urgent in (False, True):
+        alike = {name: priority for name, priority in said.items() if (priority > _LESS) is urgent}
+        if len({*alike.values(), *([usual] if ((usual or 0) > _LESS) is urgent else [])}) > 1:
+            text = (
+                f"quorum queues before RabbitMQ 4.3 know two priorities, up to {_LESS} and above, and do not tell"
+                f" {', '.join(sorted(alike))} from others on the same side"
+            )
+            yield Problem(text, remedy, loses=False)
