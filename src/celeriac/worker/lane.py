@@ -52,6 +52,7 @@ class Lane:
         self._limit = 1
         intake = channel.intake
         self._intake = intake
+        self._journal: Any = getattr(runner.app.backend, "journal", None)
         runner.slot.owner = intake.owner
         runner.settling = Settling(channel.qos.ack, intake.flush, lambda message: channel.give_back([message]))
 
@@ -75,6 +76,8 @@ class Lane:
             room = min(self._limit, duty.left, runner.crew.room) if desk.waiting < self.prefetch else 0
             if room > 0:
                 self.waiting.extend(channel.claim(room))
+                if self._journal is not None:
+                    self._journal.received = time.monotonic()
             else:
                 channel.flush()
             if self.waiting:
