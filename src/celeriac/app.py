@@ -12,6 +12,7 @@ from celeriac.error import nearest
 from celeriac.exceptions import UnknownSetting
 from celeriac.options.address import is_rabbitmq
 from celeriac.options.conf import conf_of
+from celeriac.security.sealing import keys_of, seal_results
 from celeriac.settings import CelerySettings
 from celeriac.tasks.guarded import guard
 from celeriac.transport.rules import Rules
@@ -200,6 +201,8 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
         max_deliveries=settings.task_max_deliveries,
     )
     app.conf.update(conf_of(settings))
+    if settings.result_encryption_keys is not None:
+        seal_results(app, keys_of(settings.result_encryption_keys.get_secret_value()))
     if is_rabbitmq(app.conf.broker_url):
         app.amqp_cls = "celeriac.transport.rabbitmq.amqp:RabbitAMQP"
     app.loader.override_backends = _RESULT_BACKENDS

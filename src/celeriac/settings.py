@@ -14,6 +14,7 @@ from celeriac.exceptions import EagerInProduction, InvalidSetting, UnknownSettin
 from celeriac.options.address import BrokerAddress, check_redis_url, check_server_url
 from celeriac.options.delivery import DeliveryOptions
 from celeriac.options.history import HistoryOptions
+from celeriac.options.security import SecurityOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.options.types import Count, JsonObject, Kibibytes, Names, Seconds, TimeZoneName
 from celeriac.options.variables import refuse_unknown, values_from
@@ -49,7 +50,7 @@ class _Variables(PydanticBaseSettingsSource):
 
 # The bases declare model_config as pydantic's own and as pydantic-settings' narrower type; the latter holds.
 class CelerySettings(  # pyright: ignore[reportIncompatibleVariableOverride]
-    BaseSettings, CeleryOptions, UnlistedOptions, DeliveryOptions, HistoryOptions, BrokerAddress
+    BaseSettings, CeleryOptions, UnlistedOptions, DeliveryOptions, HistoryOptions, SecurityOptions, BrokerAddress
 ):
     """Every option of Celery and the few settings of ours, with defaults that keep tasks safe.
 

@@ -16,7 +16,7 @@ from tests.docs.blocks import PAGES, ROOT, blocks, name_of
 from typer.testing import CliRunner
 
 from celeriac import CelerySettings, create_celery_app
-from celeriac.cli.callers import audit, keys
+from celeriac.cli.callers import audit, keys, secret
 from celeriac.cli.dead import dead
 from celeriac.cli.dev import commands as celeriac_commands
 from celeriac.options.variables import variables_of
@@ -71,8 +71,8 @@ def test_a_command_exists(place: str, words: list[str]):
             parse_celery(arguments)
         case ["celeriac", "dead" | "keys" as group, *arguments]:
             parse_group({"dead": dead, "keys": keys}[group], arguments)
-        case ["celeriac", "audit", *arguments]:
-            typer.main.get_command(audit).make_context("audit", list(arguments))
+        case ["celeriac", "audit" | "secret" as name, *arguments]:
+            typer.main.get_command({"audit": audit, "secret": secret}[name]).make_context(name, list(arguments))
         case ["celeriac", *arguments]:
             # Asked for help at the end, it reads the whole line and runs nothing.
             assert CliRunner().invoke(celeriac_commands, [*arguments, "--help"]).exit_code == 0

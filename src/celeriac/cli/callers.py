@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
+import secrets
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
@@ -28,12 +30,13 @@ if TYPE_CHECKING:
     from celeriac.security.audit import AuditRecord
     from celeriac.security.server import Server
 
-__all__ = ["audit", "keys"]
+__all__ = ["audit", "keys", "secret"]
 
 T = TypeVar("T")
 
 keys = typer.Typer(help="Make API keys, list them, revoke them.", no_args_is_help=True)
 audit = typer.Typer(help="See what callers did.", invoke_without_command=True)
+secret = typer.Typer(help="Make a key that encrypts results or signs messages.", invoke_without_command=True)
 
 App = Annotated[str, typer.Option(help="Module of the Celery app, as in celery --app.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -140,6 +143,12 @@ def show_audit(
     )
     if page.cursor is not None:
         typer.echo(f"more: --cursor={page.cursor}")
+
+
+@secret.callback()
+def make_secret() -> None:
+    """Make a key for CELERY_RESULT_ENCRYPTION_KEYS or CELERY_TASK_SIGNING_KEYS: 256 random bits."""
+    typer.echo(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
 
 
 def _run(context: typer.Context, act: Callable[[Server], Awaitable[T]]) -> T:

@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command of ``sys.argv`` and exit with its code."""
     try:
-        from celeriac.cli.callers import audit, keys  # noqa: PLC0415 - typer, rich and watchfiles come by an extra
+        from celeriac.cli.callers import audit, keys, secret  # noqa: PLC0415 - typer, rich and watchfiles come by an extra
         from celeriac.cli.db import db  # noqa: PLC0415 - as the others
         from celeriac.cli.dead import dead  # noqa: PLC0415 - the same
         from celeriac.cli.dev import commands  # noqa: PLC0415 - the same
@@ -22,4 +22,5 @@ def main() -> None:
     commands.add_typer(dead, name="dead")
     commands.add_typer(keys, name="keys")
     commands.add_typer(audit, name="audit")
+    commands.add_typer(secret, name="secret")
     commands(prog_name="celeriac")

@@ -11,6 +11,7 @@ from pydantic import Secret, SecretStr
 from celeriac.options.address import is_rabbitmq, is_redis
 from celeriac.options.delivery import DeliveryOptions
 from celeriac.options.history import HistoryOptions
+from celeriac.options.security import SecurityOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.tasks.policies import Priority
 
@@ -48,7 +49,7 @@ def conf_of(settings: CelerySettings) -> dict[str, Any]:
 
     Tables of transport options are laid over ours, so that a single key said keeps the bounds of the others.
     """
-    ours_alone = (*DeliveryOptions.model_fields, *HistoryOptions.model_fields)
+    ours_alone = (*DeliveryOptions.model_fields, *HistoryOptions.model_fields, *SecurityOptions.model_fields)
     names = (*CeleryOptions.model_fields, *UnlistedOptions.model_fields, *ours_alone)
     conf = {name: _plain(value) for name in names if (value := getattr(settings, name)) is not None}
     conf["environment"] = str(settings.environment)

@@ -14,6 +14,7 @@ from celeriac.options.address import DEFAULT_BROKER, DEFAULT_RESULTS, BrokerAddr
 from celeriac.options.conf import RABBITMQ_TRANSPORT, REDIS_TRANSPORT, RESULT_TRANSPORT
 from celeriac.options.delivery import DeliveryOptions
 from celeriac.options.history import HistoryOptions
+from celeriac.options.security import SecurityOptions
 from celeriac.options.table import CeleryOptions, UnlistedOptions
 from celeriac.options.variables import variables_of
 from celeriac.settings import CelerySettings
@@ -76,6 +77,8 @@ _OURS: Final = {
     "history_retention": "Seconds after which a task is forgotten of which nothing was heard since; 0 for never.",
     "history_backlog": "Entries that wait on Redis while the database is away; of more, the oldest are lost.",
     "history_value_size": "Characters of arguments and results that are kept whole.",
+    "result_encryption_keys": "Results are stored encrypted, and no others are read; the first key encrypts.",
+    "task_signing_keys": "Messages are signed, and no others are run; the first key signs.",
     "redis_url": "Server of both broker and results.",
     "broker": "`redis` or `rabbitmq`: which broker's single variables make the URL.",
     "rabbitmq_username": "User of the composed RabbitMQ URL.",
@@ -154,7 +157,15 @@ def _variables(name: str) -> str:
 
 
 def _type(name: str) -> str:
-    owners = (CelerySettings, CeleryOptions, UnlistedOptions, DeliveryOptions, HistoryOptions, BrokerAddress)
+    owners = (
+        CelerySettings,
+        CeleryOptions,
+        UnlistedOptions,
+        DeliveryOptions,
+        HistoryOptions,
+        SecurityOptions,
+        BrokerAddress,
+    )
     annotation = str(next(cls.__annotations__[name] for cls in owners if name in cls.__annotations__))
     literals = re.sub(
         r"Literal\[(.*?)\]", lambda found: found[1].replace('"', "").replace("'", "").replace(", ", " | "), annotation

@@ -124,7 +124,7 @@ class RedisResultBackend(Waits, Chords):
         else:
             entry.succeeded = self._is_success
         if self.journal is not None and state != states.STARTED:
-            plain = payload if self._meta.recognizable else Journal.plain(encoded, state, traceback)
+            plain = payload if self._meta.recognizable else self._told(encoded, state, traceback)
             self.journal.ended(str(task_id), state, plain, request)
         if final:
             entry.outcome = outcome(state, request)
@@ -134,6 +134,12 @@ class RedisResultBackend(Waits, Chords):
             if final and self.in_task():
                 self.wait_until_stored()
         return encoded
+
+    def _told(self, encoded: Any, state: str, traceback: Any) -> bytes | None:
+        """What the history hears of a result that is no plain JSON; of one that is encrypted, nothing but its state."""
+        if self.app.conf.get("result_encryption_keys"):
+            return Journal.plain(None, state, None)
+        return Journal.plain(encoded, state, traceback)
 
     def mark_as_done(self, task_id: Any, result: Any, request: Any = None, *said: Any, **named: Any) -> None:
         """As Celery's; the history hears of it where no result is kept, too."""
