@@ -27,15 +27,17 @@ class Hands:
         self._size = size
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
+        self._lock = threading.Lock()
         self._dropped = False
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run a job as soon as a thread is free. From one thread alone."""
+        """Run a job as soon as a thread is free. Not from a signal's handler."""
         self._jobs.put(job)
-        if len(self.threads) < self._size and not self._idle.acquire(blocking=False):
-            thread = threading.Thread(target=self._serve, name=f"celeriac-task-{len(self.threads)}", daemon=True)
-            self.threads.append(thread)
-            thread.start()
+        with self._lock:
+            if len(self.threads) < self._size and not self._idle.acquire(blocking=False):
+                thread = threading.Thread(target=self._serve, name=f"celeriac-task-{len(self.threads)}", daemon=True)
+                self.threads.append(thread)
+                thread.start()
 
     def drop(self) -> None:
         """Begin nothing that has not begun, and let the threads end."""

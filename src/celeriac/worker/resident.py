@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import bootsteps
@@ -30,7 +31,9 @@ class Residence(bootsteps.Step):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)  # all steps are made before the first is carried out
         parent.pool_cls = pool = _OURS.get(parent.pool_cls, parent.pool_cls)
-        leasing = Leasing.of(parent.app.conf) if getattr(pool, "resident", False) else None
+        # A worker inside of something else, as in a test, is in one of its threads: no moment to fork.
+        alone = threading.current_thread() is threading.main_thread()
+        leasing = Leasing.of(parent.app.conf) if alone and getattr(pool, "resident", False) else None
         self._guardian = None if leasing is None else Guardian(leasing)
         parent.guardian = self._guardian
 
