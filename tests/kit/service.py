@@ -320,6 +320,9 @@ class StoryController(TaskController):
     @task("urgent", queue="high_priority", priority=Priority.CRITICAL)
     def urgent(self) -> None: ...
 
+    @task("hidden", http=False)
+    def hidden(self) -> None: ...
+
     @task("batch", queue="background", retry=Retry(max_retries=7), rate_limit="10/m", ignore_result=True)
     def batch(self) -> None: ...
 
@@ -370,6 +373,7 @@ class Registry(celeriac.TasksRegistry):
     aggregate_results = StoryController.aggregate_results
     write_down = StoryController.write_down
     urgent = StoryController.urgent
+    hidden = StoryController.hidden
     batch = StoryController.batch
 
 

@@ -42,6 +42,17 @@ Whatever goes wrong is told as `application/problem+json`. A request that carrie
 without fear. With the broker away, requests are answered by 503 within two seconds."""
 
 
+@asynccontextmanager
+async def _closing(app: Any) -> AsyncGenerator[None]:
+    """Close, at the end of an application of somebody else's, what the routes opened there."""
+    try:
+        yield
+    finally:
+        opened: Services | None = getattr(app.state, "celeriac", None)
+        if opened is not None:
+            opened.close()
+
+
 def _named(route: APIRoute) -> str:
     return route.name
 
@@ -64,7 +75,7 @@ def create_router(*, probes_too: bool = True) -> APIRouter:
     Args:
         probes_too: whether ``/healthz`` and ``/readyz`` are among them.
     """
-    router = APIRouter()
+    router = APIRouter(lifespan=_closing)
     router.include_router(status_router())
     if probes_too:
         router.include_router(probes())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fleet"]
 
-PATIENCE: Final = 0.5
+PATIENCE: Final = 1.0
 """Seconds without another answer after which all are taken to have answered."""
 FRESH: Final = 1.0
 """Seconds for which an answer is given again to whoever asks the same."""

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from celeriac.http.dependencies import Desk
 from celeriac.http.json import JsonResponse
-from celeriac.http.problems import ProblemError, documented, unavailable
+from celeriac.http.problems import RETRY_AFTER, ProblemError, documented, problem
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -29,7 +29,7 @@ class BrokerStatus(BaseModel):
 
 
 class WorkerStatus(BaseModel):
-    """The workers that answered within half a second."""
+    """The workers that answered within a second."""
 
     active: int = Field(examples=[4])
     queues: list[str] = Field(description="What they read.", examples=[["default", "high_priority"]])
@@ -127,10 +127,15 @@ def probes() -> APIRouter:
     async def readyz(desk: Desk) -> Response:
         """Whether the broker answers, the result backend, and the database where a history is kept."""
         if not await _answer(desk, desk.broker.reachable, default=False):
-            unavailable("The broker does not answer.", kind="not-ready")
+            return _not_ready("The broker")
         shelf = desk.shelf
         if shelf is not None and not await _answer(desk, partial(shelf.call, "PING"), default=False):
-            unavailable("Redis does not answer.", kind="not-ready")
+            return _not_ready("Redis")
         return JsonResponse({"status": "ok"})
 
     return router
+
+
+def _not_ready(what: str) -> Response:
+    """Said and not raised: an application of somebody else's may not know our errors."""
+    return problem(503, "not-ready", f"{what} does not answer.", headers={"Retry-After": str(RETRY_AFTER)})

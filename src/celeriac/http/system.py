@@ -41,7 +41,7 @@ class WorkerView(BaseModel):
 
 
 class Workers(BaseModel):
-    """The workers that answered within half a second. One that is busy in the pool `solo` does not."""
+    """The workers that answered within a second. One that is busy in the pool `solo` does not."""
 
     workers: list[WorkerView]
 

@@ -41,6 +41,13 @@ def idle(own_url: str, tmp_path: Path) -> Generator[Office]:
         yield closed
 
 
+@pytest.fixture(scope="session")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Office]:
+    """All of it but a worker, for all tests that send little."""
+    with redis_server() as url, office(url, made(tmp_path_factory.mktemp("history"))) as closed:
+        yield closed
+
+
 def made(directory: Path) -> str:
     """A database with its tables."""
     url = f"sqlite:///{directory / 'history.db'}"

@@ -1,0 +1,77 @@
+"""With the broker away, callers have a clear answer in time, and nobody else waits."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.faults.harness.private_redis import PrivateRedis
+from tests.faults.harness.proxy import TcpProxy
+from tests.integration.http.conftest import made
+from tests.kit.office import Office, office
+
+pytestmark = [
+    pytest.mark.xdist_group("http"),
+    # What the proxy cuts off, asyncio lets go of when it likes.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <function _SelectorTransport"),
+]
+TASKS = "/api/v1/tasks"
+GENEROUS = 15.0
+
+
+@pytest.fixture
+def through(server: PrivateRedis, proxy: TcpProxy, tmp_path: Path) -> Generator[Office]:
+    """All of it, over a connection that can be cut or made to swallow everything."""
+    del server
+    with office(proxy.url(), made(tmp_path)) as running:
+        yield running
+
+
+@pytest.mark.proves("H-12", "S000-35")
+@pytest.mark.parametrize("fault", ["refuse", "blackhole"])
+def test_a_broker_that_is_away_is_a_503_that_says_when_to_come_again(through, proxy, fault):
+    assert through.http.post(f"{TASKS}/ping").status_code == 202
+    getattr(proxy, fault)()
+    for method, path in (("POST", f"{TASKS}/ping"), ("GET", f"{TASKS}/some-id"), ("DELETE", f"{TASKS}/some-id")):
+        began = time.monotonic()
+        answer = through.http.request(method, path)
+        assert answer.status_code == 503, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert int(answer.headers["retry-after"]) >= 1
+        assert time.monotonic() - began < GENEROUS
+    assert through.http.get("/api/v1/queues").status_code == 503
+    assert through.http.get("/api/v1/workers").status_code == 503
+    assert through.http.get("/celery/status").json()["status"] == "unhealthy"
+    assert through.http.get("/healthz").status_code == 200
+
+    proxy.mend()
+    for _ in range(100):
+        if through.http.post(f"{TASKS}/ping").status_code == 202:
+            return
+        time.sleep(0.2)
+    pytest.fail("it never came back")
+
+
+@pytest.mark.proves("H-12", "S000-35")
+def test_other_requests_go_on_while_many_wait_for_a_broker_that_swallows_everything(through, proxy):
+    proxy.blackhole()
+
+    async def story() -> tuple[list[float], list[int]]:
+        async with httpx.AsyncClient(base_url=through.http.base_url, timeout=60) as client:
+            posts = [asyncio.create_task(client.post(f"{TASKS}/ping")) for _ in range(30)]
+            times: list[float] = []
+            for _ in range(30):
+                began = time.monotonic()
+                assert (await client.get("/healthz")).status_code == 200
+                times.append(time.monotonic() - began)
+                await asyncio.sleep(0.02)
+            return times, [(await post).status_code for post in posts]
+
+    times, codes = asyncio.run(story())
+    assert set(codes) == {503}
+    assert statistics.median(times) < 1.0  # a loop that is blocked answers after the budget of two seconds
