@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from amqp.exceptions import RecoverableConnectionError
 from tests.faults.harness.waiting import until
@@ -100,3 +102,17 @@ def test_a_connection_that_is_gone_acknowledges_nothing(server):
         settler.acknowledge(1)
     settler.finish()
     assert server.heard == []
+
+
+def test_threads_that_acknowledge_at_once_leave_nothing_and_send_nothing_twice(server):
+    number = 4_000
+    settler = server.settler(8, *range(1, number + 1))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(settler.acknowledge, range(1, number + 1)))
+        list(threads.map(lambda _: settler.flush(), range(100)))
+    settler.finish()
+    still = set(range(1, number + 1))
+    for tag, several in server.heard:
+        assert tag in still
+        still -= set(range(1, tag + 1)) if several else {tag}
+    assert not still

@@ -133,7 +133,11 @@ class Settler:
         """Take out what may be acknowledged: its result is stored."""
         done = self._done
         durable = results.durable()
-        if done[-1][0] > durable:
+        try:
+            newest, _ = done[-1]
+        except IndexError:  # another thread was first
+            return []
+        if newest > durable:
             durable = results.flush(_STORE_TIMEOUT)
         ripe: list[int] = []
         while done and done[0][0] <= durable:
