@@ -15,7 +15,7 @@ from celeriac.tasks.workflow import CallStep
 from celeriac.transport.publishing.budget import asked_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from typing import Unpack
 
     from celeriac.tasks.bulk import BulkItem, BulkOptions
@@ -64,9 +64,7 @@ class TaskHandle(Generic[P, R]):
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
         """The same for coroutines: the event loop goes on while the message travels."""
-        call = self.call(args, kwargs, _NO_OPTIONS)
-        with asked_now():
-            return await in_thread(self.send, call)
+        return await self.asend(self.call(args, kwargs, _NO_OPTIONS))
 
     def apply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
@@ -169,6 +167,14 @@ class TaskHandle(Generic[P, R]):
     def send(self, call: Call) -> TaskResult[R]:
         """Hand a checked call to the publisher."""
         return TaskResult(self.name, self.publisher.publish(call), self.signature.load_result)
+
+    async def asend(self, call: Call) -> TaskResult[R]:
+        """The same for coroutines."""
+        publish: Callable[[Call], Awaitable[Any]] | None = getattr(self.publisher, "apublish", None)
+        if publish is None:  # a publisher that knows no coroutines
+            with asked_now():
+                return await in_thread(self.send, call)
+        return TaskResult(self.name, await publish(call), self.signature.load_result)
 
 
 async def _pulled(source: AsyncIterator[BulkItem], size: int) -> tuple[list[BulkItem], Exception | None]:

@@ -18,7 +18,10 @@ from celeriac.tasks.bulk import OneByOne
 from celeriac.tasks.call import Call
 from celeriac.tasks.context import current_context
 from celeriac.tasks.queues import transport_of
+from celeriac.tasks.threads import in_thread
 from celeriac.tasks.workflow import CallStep, ChainStep, GroupStep
+from celeriac.transport.publishing.budget import asked_now
+from celeriac.transport.publishing.crowd import Letter
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.result import SentResult
 from celeriac.transport.publishing.template import Lineage
@@ -50,11 +53,18 @@ class CeleryPublisher:
 
     def publish(self, call: Call) -> Any:
         """See :meth:`celeriac.tasks.workflow.Publisher.publish`."""
-        # Inside a worker's task, Celery's own way notes the child in its parent.
-        if not call.options and _running.top is None and not self._eager:
-            template = self._amqp and self._amqp.template(call.task, masked=call.masked is not None)
-            if template:
-                return self._publish_by(template, call)
+        template = self._template_of(call)
+        if template is not None:
+            letter, result = self._fill(template, call)
+            self.app.amqp.sender.send(  # type: ignore[attr-defined]
+                letter.key,
+                letter.payload,
+                task=letter.task,
+                binding=letter.binding,
+                policy=letter.policy,
+                event=letter.event,
+            )
+            return result
         options = self._options(call)
         task = self.app.tasks[call.task]
         if self._eager:
@@ -63,8 +73,26 @@ class CeleryPublisher:
         with self._reachable(call.task):
             return self.app.send_task(call.task, tuple(call.args), call.kwargs, **options)
 
-    def _publish_by(self, template: Template, call: Call) -> SentResult:
-        """Fill a message that was rendered before, and send it."""
+    async def apublish(self, call: Call) -> Any:
+        """The same for coroutines: what several send at the same moment travels together."""
+        template = self._template_of(call)
+        if template is None:
+            with asked_now():
+                return await in_thread(self.publish, call)
+        letter, result = self._fill(template, call)
+        amqp: Any = self.app.amqp
+        await amqp.crowd(amqp.sender).send(letter)
+        return result
+
+    def _template_of(self, call: Call) -> Template | None:
+        """What the call's message is made from, where it is a plain one."""
+        # Inside a worker's task, Celery's own way notes the child in its parent.
+        if call.options or _running.top is not None or self._eager or self._amqp is None:
+            return None
+        return self._amqp.template(call.task, masked=call.masked is not None)
+
+    def _fill(self, template: Template, call: Call) -> tuple[Letter, SentResult]:
+        """Fill in a message that was rendered before."""
         app: Any = self.app
         task_id = fresh_id()
         context = current_context()
@@ -73,11 +101,8 @@ class CeleryPublisher:
             task_id, call.args, call.kwargs, reply_to=app.thread_oid, lineage=lineage, masked=call.masked
         )
         event = template.event(told) if told else None
-        policy = template.policy
-        app.amqp.sender.send(
-            template.key, payload, task=call.task, binding=template.binding, policy=policy, event=event
-        )
-        return SentResult(app, task_id, ignored=template.ignores)
+        letter = Letter(template.key, payload, call.task, template.binding, template.policy, event)
+        return letter, SentResult(app, task_id, ignored=template.ignores)
 
     def bulk(self, task: str, options: CallOptions, report: BulkReport[Any], *, masked: bool) -> BulkWriter:
         """See :meth:`celeriac.tasks.bulk.BulkPublisher.bulk`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from functools import cached_property
 from os import getpid
 from typing import TYPE_CHECKING, Any, Final
@@ -19,14 +20,17 @@ from celeriac.transport.connector import connector, leads_to_redis
 from celeriac.transport.publishing.admission import Admission
 from celeriac.transport.publishing.breaker import Breaker
 from celeriac.transport.publishing.bulk import RedisBulk
+from celeriac.transport.publishing.crowd import Crowd
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.message import Layout, envelope, properties_of
 from celeriac.transport.publishing.sender import Sender
 from celeriac.transport.publishing.template import Camera, Template, Untemplated
 from celeriac.transport.publishing.told import Told
+from celeriac.transport.signing import Signer
 from celeriac.transport.stream import HistoryStream
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
 
     from celeriac.transport.publishing.batch import BulkWriter, Outcome
@@ -83,6 +87,25 @@ class PublishingAMQP(LosslessAMQP):
         stream = HistoryStream.of(conf, conf.broker_transport_options or {})
         return None if stream is None else Told(self.app, stream, int(conf.get("history_value_size") or 4096))
 
+    @cached_property
+    def signer(self) -> Signer | None:
+        """What signs each message; ``None`` where nobody asks for it."""
+        conf: Any = self.app.conf
+        keys: str = conf.get("task_signing_keys") or ""
+        return Signer([key.strip() for key in keys.split(",") if key.strip()]) if keys else None
+
+    def crowd(self, sender: Sender) -> Crowd:
+        """What sends for the coroutines of the running event loop."""
+        loop, crowds = get_running_loop(), self._crowds
+        found = crowds.get(loop)
+        if found is None:
+            found = crowds[loop] = Crowd(sender)
+        return found
+
+    @cached_property
+    def _crowds(self) -> WeakKeyDictionary[AbstractEventLoop, Crowd]:
+        return WeakKeyDictionary()
+
     def close(self) -> None:
         """Close the connections to Redis; the next publish opens what it needs."""
         if (sender := vars(self).get("sender")) is not None:
@@ -121,6 +144,8 @@ class PublishingAMQP(LosslessAMQP):
     def template_with(self, task: str, options: Mapping[str, Any], *, masked: bool = False) -> Template | None:
         """A task's message with options of :meth:`celery.Celery.send_task`, or ``None`` where it is no plain one."""
         if self.sender is None or not all(isinstance(router, MapRoute) for router in self.routes):
+            return None
+        if self.signer is not None:  # no two messages have one signature
             return None
         if not (options.get("ignore_result") or _is_deaf(self.app.backend)):
             return None
@@ -259,8 +284,12 @@ class _Producer:
     ) -> None:
         for name in _NOT_PROPERTIES:
             said.pop(name, None)
+        written = body
+        if (signer := self._amqp.signer) is not None:
+            made = signer.sign(body, headers, serializer, (content_type, content_encoding))
+            written, headers, (content_type, content_encoding) = made
         content = self._producer._prepare(  # noqa: SLF001  what kombu's publish() does first
-            body, serializer, content_type, content_encoding, compression, headers
+            written, serializer, content_type, content_encoding, compression, headers
         )
         layout = self._amqp.layout
         text = envelope(
@@ -284,8 +313,16 @@ class _Producer:
         if (refusal := breaker.refusal()) is not None:
             where = self._producer.connection.as_uri()
             raise BrokerUnavailable(task=self._task, broker=where, seconds=0.0, reason=refusal, uncertain=False)
+        written, sent = body, said
+        if (signer := self._amqp.signer) is not None:
+            sent = {**said}
+            content = sent.get("content_type"), sent.get("content_encoding")
+            written, sent["headers"], content = signer.sign(
+                body, sent.get("headers") or {}, sent.get("serializer"), content
+            )
+            sent["content_type"], sent["content_encoding"] = content
         try:
-            answer = self._producer.publish(body, **said)
+            answer = self._producer.publish(written, **sent)
         except Exception as error:
             if isinstance(error, (OperationalError, *self._producer.connection.recoverable_connection_errors)):
                 breaker.failed(str(error))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from celeriac.transport.publishing.breaker import Breaker
     from celeriac.transport.publishing.message import Binding
 
-__all__ = ["Sender", "pauses_of"]
+__all__ = ["FIRST_SHARE", "Attempt", "Sender", "pauses_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ ADMITTED_FOR: Final = 1.0
 """Seconds between two looks at whether the broker may take more."""
 REDECLARED_AFTER: Final = 30.0
 """Seconds after which a queue's binding is noted again: somebody may have emptied the server, FLUSHDB and all."""
-_FIRST_SHARE: Final = 0.5
+FIRST_SHARE: Final = 0.5
 """The part of the budget after which a connection that does not answer counts as dead, and another is tried."""
 _LOOK_BACK: Final = 10_000
 """How many of a queue's newest messages are looked through for one whose answer was lost."""
@@ -104,10 +104,10 @@ class Sender:
         link = self.borrow()
         broken: RedisError | None = None
         try:
-            if not self._due(binding) and link.alive():
+            if not self.due(binding) and link.alive():
                 # Nearly every call: one write, one read, and nothing to decide.
                 try:
-                    share = min(self.budget * _FIRST_SHARE, left)
+                    share = min(self.budget * FIRST_SHARE, left)
                     if event is None:
                         (reply,) = link.send_packed(packed(("LPUSH", key, payload)), 1, share)
                     else:
@@ -118,8 +118,9 @@ class Sender:
                     if not isinstance(reply, Exception):
                         self.breaker.succeeded()
                         return
-            attempt = _Attempt(task, key, payload, binding, event, started=started, deadline=started + left)
-            self._insist(link, attempt, broken, pauses_of(policy))
+            attempt = Attempt(task, key, payload, binding, event, started=started, deadline=started + left)
+            uncertain = broken is not None and link.uncertain
+            self.insist(link, attempt, broken, pauses_of(policy), uncertain=uncertain)
         finally:
             self.give_back(link)
 
@@ -162,12 +163,13 @@ class Sender:
 
     def declaring(self, binding: Binding) -> list[bytes]:
         """The commands that note a queue's binding, where that is due."""
-        if not self._due(binding):
+        if not self.due(binding):
             return []
         self._declared[binding.queue] = time.monotonic()
         return [packed(command) for command in binding.commands]
 
-    def _due(self, binding: Binding) -> bool:
+    def due(self, binding: Binding) -> bool:
+        """Whether a queue's binding has to be noted again."""
         at = self._declared.get(binding.queue)
         return at is None or time.monotonic() - at > REDECLARED_AFTER
 
@@ -183,9 +185,22 @@ class Sender:
         if reason is not None:
             raise BrokerUnavailable(task=task, broker=self.address, seconds=0.0, reason=reason, uncertain=False)
 
-    def _insist(self, link: Link, attempt: _Attempt, broken: RedisError | None, pauses: Iterator[float]) -> None:
-        """Try as often as the policy and the budget allow, and say what came of it."""
-        uncertain = broken is not None and link.uncertain
+    def insist(
+        self, link: Link, attempt: Attempt, broken: RedisError | None, pauses: Iterator[float], *, uncertain: bool
+    ) -> None:
+        """Try as often as the policy and the budget allow.
+
+        Args:
+            link: over which to try.
+            attempt: the message.
+            broken: why a first try failed, if there was one.
+            pauses: seconds before each further try.
+            uncertain: whether that try may have brought the message there.
+
+        Raises:
+            BrokerUnavailable: it was not taken in time.
+            BrokerFull: there is no memory left for it.
+        """
         while True:
             if broken is not None:
                 pause = next(pauses, None)
@@ -213,7 +228,7 @@ class Sender:
         self.breaker.failed(_line(broken))
         raise attempt.error(self.address, broken, uncertain=uncertain) from broken
 
-    def _once(self, link: Link, attempt: _Attempt, *, uncertain: bool) -> Any:
+    def _once(self, link: Link, attempt: Attempt, *, uncertain: bool) -> Any:
         """One try, over a connection that is alive; gives the server's reply."""
         if not link.alive():
             link.close()
@@ -228,12 +243,22 @@ class Sender:
         place = len(commands) - 1
         if attempt.event is not None:
             commands.append(attempt.event)
-        share = attempt.left if uncertain else min(self.budget * _FIRST_SHARE, attempt.left)
+        share = attempt.left if uncertain else min(self.budget * FIRST_SHARE, attempt.left)
         return link.send_packed(b"".join(commands), len(commands), share)[place]
 
 
-class _Attempt:
-    """One message on its way."""
+class Attempt:
+    """One message on its way.
+
+    Args:
+        task: what errors call it.
+        key: the list that it goes to.
+        payload: the message.
+        binding: of its queue.
+        event: a rendered command that goes along.
+        started: when it was asked for, by the monotonic clock.
+        deadline: when its caller must have an answer.
+    """
 
     def __init__(
         self,
