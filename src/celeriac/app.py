@@ -9,13 +9,14 @@ from celery import Celery, Task
 from celery.app.utils import Settings
 
 from celeriac.error import nearest
-from celeriac.exceptions import UnknownSetting
-from celeriac.options.address import is_rabbitmq
+from celeriac.exceptions import InvalidSetting, UnknownSetting
+from celeriac.options.address import is_rabbitmq, is_redis
 from celeriac.options.conf import conf_of
 from celeriac.security.sealing import keys_of, seal_results
 from celeriac.settings import CelerySettings
 from celeriac.tasks.guarded import guard
 from celeriac.transport.rules import Rules
+from celeriac.transport.signing import Signer
 from celeriac.transport.stream import follow
 
 if TYPE_CHECKING:
@@ -203,6 +204,11 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     app.conf.update(conf_of(settings))
     if settings.result_encryption_keys is not None:
         seal_results(app, keys_of(settings.result_encryption_keys.get_secret_value()))
+    if settings.task_signing_keys is not None:
+        Signer(keys_of(settings.task_signing_keys.get_secret_value()))  # so that a bad key ends the start
+        if not (is_redis(app.conf.broker_url) or is_rabbitmq(app.conf.broker_url)):
+            problem = "signatures are checked by our transports, for Redis and RabbitMQ, and the broker is another"
+            raise InvalidSetting(setting="task_signing_keys", problem=problem)
     if is_rabbitmq(app.conf.broker_url):
         app.amqp_cls = "celeriac.transport.rabbitmq.amqp:RabbitAMQP"
     app.loader.override_backends = _RESULT_BACKENDS
@@ -212,6 +218,7 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     steps["consumer"].add("celeriac.worker.resident:GuardedTasks")
     steps["worker"].add("celeriac.worker.revoked:KnowsRevoked")
     steps["consumer"].add("celeriac.worker.revoked:LearnsRevoked")
+    steps["consumer"].add("celeriac.worker.heartbeat:GivesSigns")
     steps["consumer"].add("celeriac.worker.parked:ShowParked")
     if settings.history_enabled:
         follow(app)

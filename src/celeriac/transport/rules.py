@@ -13,7 +13,7 @@ from kombu.serialization import prepare_accept_content
 from celeriac.transport.stream import HistoryStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from celery import Celery
     from kombu import Queue
@@ -45,6 +45,14 @@ class Rules:
         if self._accept is None and (app := self._app()) is not None:
             self._accept = frozenset(prepare_accept_content(app.conf.accept_content) or ())
         return self._accept
+
+    @property
+    def check(self) -> Callable[[Envelope], None] | None:
+        """What raises MalformedMessage for a message that is not signed; ``None`` where none has to be."""
+        app = self._app()
+        signer: Any = None if app is None else getattr(app.amqp, "signer", None)
+        check: Callable[[Envelope], None] | None = None if signer is None else signer.check
+        return check
 
     def knows(self, task: str) -> bool:
         """Whether the application has a task of that name."""

@@ -68,7 +68,7 @@ class RabbitAMQP(PublishingAMQP):
         conf: Any = self.app.conf
         said: dict[str, Any] = conf.broker_transport_options or {}
         plain: bool = (
-            not (self.observed or options.get("eta") or options.get("countdown"))
+            not (self.observed or self.signer is not None or options.get("eta") or options.get("countdown"))
             and all(isinstance(router, MapRoute) for router in self.routes)
             and is_kombus_json(options.get("serializer") or conf.task_serializer)
             and not (options.get("compression") or conf.task_compression)

@@ -72,7 +72,7 @@ class Intake:
 
     def _read(self, message: Any, properties: dict[str, Any], headers: dict[str, Any]) -> Envelope:
         body: bytes | str = message.body
-        return read_task(
+        envelope = read_task(
             body.encode() if isinstance(body, str) else bytes(body),
             headers,
             dict(properties),
@@ -80,6 +80,9 @@ class Intake:
             content_encoding=properties.get("content_encoding") or "utf-8",
             accept=None if self._rules is None else self._rules.accept,
         )
+        if self._rules is not None and (check := self._rules.check) is not None:
+            check(envelope)
+        return envelope
 
     def _is_spent(self, message: Any, envelope: Envelope, deliveries: int) -> bool:
         """Bury a message that was delivered as often as it may be."""

@@ -203,11 +203,14 @@ class LeasedChannel(redis.Channel):
     def _checked(self, deliveries: list[Delivery]) -> list[LeasedMessage]:
         intake = self.intake
         accept = None if self.rules is None else self.rules.accept
+        check = None if self.rules is None else self.rules.check
         messages: list[LeasedMessage] = []
         early: dict[str, float] = {}
         for delivery in deliveries:
             try:
                 envelope = read(delivery.raw, accept)
+                if check is not None:
+                    check(envelope)
             except MalformedMessage as error:
                 self._bury(delivery, "malformed", str(error), None)
                 continue
