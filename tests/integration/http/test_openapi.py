@@ -14,6 +14,7 @@ from tests.kit.office import Office
 
 pytestmark = pytest.mark.xdist_group("http")
 TASKS = "/api/v1/tasks"
+SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large, HealthCheck.large_base_example]
 FEW = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -82,7 +83,7 @@ def test_no_request_that_the_document_allows_or_forbids_gets_a_5xx(quiet: Office
     for result in schema.get_all_operations():
         operation = result.ok()
 
-        @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=8, deadline=None, database=None, suppress_health_check=SLOW)
         @given(case=operation.as_strategy())
         def probe(case: Any) -> None:
             response = case.call()
