@@ -119,7 +119,14 @@ def stage(request: pytest.FixtureRequest) -> Generator[Stage]:
 
 
 # What `make test` leaves to `make test-wide`: the same cases on further brokers and pools, which take long to start.
-WIDE_FILES = ("test_rabbitmq_faults", "test_lane_rabbitmq", "test_interop", "test_start_worker", "test_start_full")
+WIDE_FILES = (
+    "test_rabbitmq_faults",
+    "test_rabbitmq_settled",
+    "test_lane_rabbitmq",
+    "test_interop",
+    "test_start_worker",
+    "test_start_full",
+)
 WIDE_STAGES = re.compile(r"\b(rabbitmq-\w+|stock-\w+|redis-(prefork|threads|solo))\b|^rabbitmq$")
 WIDE_POOLS = ("test_crashes", "test_values", "test_failures", "test_progress", "test_limits", "test_workflows")
 

@@ -89,3 +89,13 @@ def test_revoking_ends_the_task_for_good(call: Callable[..., Any], app: Any, wor
     until(lambda: result.state == "REVOKED")
     outcome(call("quick"))
     assert result.state == "REVOKED"
+
+
+def test_a_revoked_task_does_not_begin_again_in_another_process(call: Callable[..., Any]) -> None:
+    """RabbitMQ gives its message to another child as soon as the first has died."""
+    for _ in range(3):
+        result = call("nap", 60.0)
+        until(lambda: result.state == "STARTED")  # noqa: B023  used at once
+        result.revoke(terminate=True)
+        until(lambda: result.state == "REVOKED")  # noqa: B023
+    until(lambda: len({outcome(each) for each in [call("nap", 0.3) for _ in range(6)]}) == 2)
