@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from typing_extensions import is_typeddict
 
-__all__ = ["carries_secret", "is_class_of", "reveal"]
+__all__ = ["carries_secret", "hidden", "is_class_of", "reveal"]
 
 _SECRETS = (SecretStr, SecretBytes, Secret)
 
@@ -39,6 +39,16 @@ def _members(annotation: Any) -> list[object]:
         return []
     hints = get_type_hints(annotation, include_extras=True)
     return [*hints.values()] if typed_dict else [hints[field.name] for field in fields(annotation)]
+
+
+def hidden(value: Any) -> Any:
+    """What may be shown of a value that is, or becomes, a secret: whatever hides its secrets by itself as it is."""
+    kind = value.__class__
+    if value is None or value is ... or is_class_of(kind, *_SECRETS, BaseModel) or is_dataclass(kind):
+        return value
+    if is_class_of(kind, list, tuple):
+        return [hidden(each) for each in value]
+    return "**********"
 
 
 def reveal(value: Any) -> Any:

@@ -11,6 +11,7 @@ import json
 from dataclasses import is_dataclass
 from functools import cached_property, partial
 from inspect import Parameter
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from celery.utils.saferepr import saferepr
@@ -20,10 +21,10 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from typing_extensions import is_typeddict
 
 from celeriac.exceptions import InvalidArguments, InvalidResult, InvalidTask
-from celeriac.tasks.secrets import carries_secret, is_class_of, reveal
+from celeriac.tasks.secrets import carries_secret, hidden, is_class_of, reveal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["TaskSignature"]
 
@@ -217,8 +218,26 @@ class TaskSignature:
         return args, named
 
     def masked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str, str]:
-        """``repr`` of the arguments as given: pydantic's secrets print as asterisks."""
-        return saferepr(tuple(args)), saferepr(dict(kwargs))
+        """``repr`` of the arguments as given: pydantic's secrets print as asterisks, and so does what becomes one."""
+        secret, known = self._secret_names, self._fields
+        rest = any(each.kind is Parameter.VAR_KEYWORD and each.name in secret for each in self.parameters)
+        shown = [hidden(value) if name in secret else value for name, value in zip(self._names(), args, strict=False)]
+        named = {
+            name: hidden(value) if name in secret or (rest and name not in known) else value
+            for name, value in kwargs.items()
+        }
+        return saferepr((*shown, *args[len(shown) :])), saferepr(named)
+
+    @cached_property
+    def _secret_names(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.parameters if carries_secret(each.annotation))
+
+    def _names(self) -> Iterator[str]:
+        """The parameter of each positional argument."""
+        for parameter in self.parameters:
+            if parameter.kind is Parameter.VAR_POSITIONAL:
+                yield from repeat(parameter.name)
+            yield parameter.name
 
     # -- the worker's side
 

@@ -13,13 +13,14 @@ import pytest
 
 from celeriac.exceptions import ServerNotFound
 from celeriac.testing.servers import rabbitmq_server, redis_server
+from celeriac.testing.sql import postgres_server
 from celeriac.testing.worker import WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from contextlib import AbstractContextManager
 
-__all__ = ["StartWorker", "celery_worker", "rabbitmq_url", "redis_url"]
+__all__ = ["StartWorker", "celery_worker", "database_url", "rabbitmq_url", "redis_url"]
 
 
 class StartWorker(Protocol):
@@ -40,6 +41,12 @@ def redis_url() -> Generator[str]:
 def rabbitmq_url() -> Generator[str]:
     """A RabbitMQ virtual host that is nobody else's: see ``rabbitmq_server`` for where it comes from."""
     yield from _or_skip(rabbitmq_server())
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Generator[str]:
+    """A PostgreSQL database that is empty at the start and nobody else's: see ``postgres_server``."""
+    yield from _or_skip(postgres_server())
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from celery import Celery
 
@@ -61,13 +61,17 @@ def follow(app: Celery) -> None:
     """Have the journal of an app hear of each task that begins, in every pool."""
     loader: Any = app.loader
     usual = loader.on_task_init
-    journal: list[Any] = []
+    started: list[Callable[[Any], None]] = []
 
     def on_task_init(task_id: str, task: Any) -> None:
         usual(task_id, task)
-        if not journal:
-            journal.append(getattr(app.backend, "journal", None))
-        if journal[0] is not None:
-            journal[0].started(task)
+        if not started:  # the first task of this process, or of its parent
+            journal = getattr(app.backend, "journal", None)
+            started.append(_unheard if journal is None else journal.started)
+        started[0](task)
 
     loader.on_task_init = on_task_init
+
+
+def _unheard(_task: Any) -> None:
+    """Nobody keeps a journal."""

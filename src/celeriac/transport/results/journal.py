@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+from itertools import count
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kombu.utils.json import JSONEncoder
 
@@ -18,6 +19,8 @@ from celeriac.transport.results.entry import Entry, is_refused_for_memory
 from celeriac.transport.stream import HistoryStream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from celery import Celery
 
     from celeriac.transport.results.writer import ResultWriter
@@ -32,6 +35,9 @@ WEIGHT: Final = 400
 """Bytes that one happening counts as."""
 _MOST: Final = 1000
 """Happenings in one entry of the stream."""
+_MOST_OPEN: Final = 5000
+"""Runs without an end that are remembered: a task that is rejected or ignored never tells of one."""
+_NOTHING: Final = b"*1\r\n$4\r\nPING\r\n"
 _COMPLAINS_EVERY: Final = 60.0
 _TOLD: Final = ("SUCCESS", "FAILURE", "RETRY", "REVOKED")
 _encode: Final = JSONEncoder(separators=(",", ":")).encode
@@ -42,43 +48,54 @@ _FULL: Final = (
 )
 
 
-class Happening:
-    """One run of a task, as far as it is known here and not told yet; or a message that was sent."""
+class Run:
+    """One run of a task in this process, from its beginning on."""
 
-    __slots__ = ("end", "ended", "entry", "key", "meta", "raw", "received", "request", "retries", "started", "task_id")
+    __slots__ = ("key", "received", "request", "started", "told")
 
-    def __init__(self, task_id: str, key: str, retries: int) -> None:
-        self.task_id = task_id
+    def __init__(self, request: Any, key: int, received: float | None) -> None:
+        self.request = request
         self.key = key
-        self.retries = retries
-        self.request: Any = None
-        """What tells of the message, where this happening has to."""
-        self.received: float | None = None
-        self.started: float | None = None
-        self.ended: float | None = None
-        self.end: str | None = None
-        self.meta: bytes | None = None
-        """What is stored as the result, as JSON."""
-        self.raw: bytes | None = None
-        """An event that is rendered already, instead of all this."""
-        self.entry: JournalEntry | None = None
-        """Where it waits."""
+        self.received = received
+        self.started = time.monotonic()
+        self.told = False
+        """Whether an event that is on its way, or there, told of its beginning."""
+
+
+class Happening(NamedTuple):
+    """An end, a report, or a message in hand."""
+
+    task_id: str
+    run: Run | None
+    """Which run, where it began in this process."""
+    begins: bool
+    """Whether the run's beginning is to be told as well."""
+    request: Any
+    moment: float
+    what: str
+    """``end``'s state as Celery has it, ``PROGRESS``, or nothing for a message in hand."""
+    meta: bytes | None
+    """What is stored as the result, as JSON."""
 
 
 class JournalEntry(Entry):
     """All that has happened since the last flush, among the results that wait."""
 
-    __slots__ = ("happenings", "journal")
+    __slots__ = ("begun", "happenings", "journal", "raw")
 
     def __init__(self, journal: Journal, position: int) -> None:
         super().__init__(KEY, b"", 0, success=True, position=position)
         self.journal = journal
         self.happenings: list[Happening] = []
+        self.begun: list[Run] = []
+        """Runs whose beginning it tells, and nothing more."""
+        self.raw: list[bytes] = []
+        """Events that are rendered already."""
 
     @property
     def weight(self) -> int:
         """Bytes that it counts as."""
-        return WEIGHT * len(self.happenings)
+        return WEIGHT * (len(self.happenings) + len(self.raw))
 
     @property
     def scripted(self) -> bool:
@@ -87,31 +104,20 @@ class JournalEntry(Entry):
 
     @property
     def replies(self) -> int:
-        """One for each command."""
-        return len(self.events())
-
-    def add(self, happening: Happening) -> None:
-        """One more."""
-        happening.entry = self
-        self.happenings.append(happening)
+        """One for each command of :meth:`render`, which was called before."""
+        return max(len(self.raw) + -(-(len(self.happenings) + len(self.begun)) // _MOST), 1)
 
     def absorb(self, later: Entry) -> bool:
         """Take over what came while this one was under way."""
         if isinstance(later, JournalEntry):
-            for happening in later.happenings:
-                self.add(happening)
+            self.happenings += later.happenings
+            self.begun += later.begun
+            self.raw += later.raw
         return True
-
-    def events(self) -> list[list[Happening]]:
-        """What goes into one entry of the stream each."""
-        ours = [each for each in self.happenings if each.raw is None]
-        return [[each] for each in self.happenings if each.raw is not None] + [
-            ours[at : at + _MOST] for at in range(0, len(ours), _MOST)
-        ]
 
     def render(self) -> bytes:
         """Its commands as they travel, with ages as of now."""
-        return self.journal.render(self.events(), refused=self.refused)
+        return self.journal.render(self)
 
     def refused_for_good(self, reply: Exception) -> bool:
         """Whether the server will never take it. History is worth less than results, which would wait behind it."""
@@ -123,6 +129,9 @@ class JournalEntry(Entry):
 
 class Journal:
     """Notes what happens to the tasks of one app in this process.
+
+    Each task costs a few microseconds: a beginning is only remembered, and told by the next flush if the task still
+    runs by then.
 
     Args:
         app: whose tasks have secrets.
@@ -139,11 +148,9 @@ class Journal:
         self._stream = stream
         self._longest = longest
         self._complained = -_COMPLAINS_EVERY
-        self._open: dict[str, Happening] = {}
-        self._pid = 0
-        self._prefix = ""
-        self._count = 0
-        self._hostname = ""
+        self._count = count(1)
+        self._secrets: dict[str, bool] = {}
+        self._after_fork()
 
     # -- what happens
 
@@ -154,14 +161,12 @@ class Journal:
             return
         if self._pid != os.getpid():
             self._after_fork()
-        self._count += 1
-        happening = Happening(request.id, f"{self._prefix}{self._count}", request.retries or 0)
-        happening.request = request
-        happening.started = time.monotonic()
-        happening.received = self.received
-        self._hostname = request.hostname or self._hostname
-        self._open[request.id] = happening
-        self._note(happening)
+        runs = self._open
+        if len(runs) >= _MOST_OPEN:
+            del runs[next(iter(runs))]
+        runs[request.id] = Run(request, next(self._count), self.received)
+        if self._writer.queue.named(KEY) is None:
+            self._writer.note(self)
 
     def ended(self, task_id: str, state: str, payload: bytes | None, request: Any) -> None:
         """A run has ended, or said how far it is.
@@ -169,40 +174,34 @@ class Journal:
         Args:
             task_id: whose.
             state: Celery's, or a task's own.
-            payload: what is stored as its result, where that is plain JSON and no secret.
+            payload: what is stored as its result, where that is plain JSON.
             request: what tells of the message.
         """
-        if request is not None and getattr(request, "is_eager", False):
-            return
-        report = state not in _TOLD
-        name = getattr(request, "task", None)
-        if payload is not None:
-            payload = self._presentable(name, payload, state)
-        happening = self._open.get(task_id) if report else self._open.pop(task_id, None)
         now = time.monotonic()
-        known = happening
-        if happening is not None and not report and self._amend(happening, now, state, payload):
+        if state in _TOLD:
+            run = self._open.pop(task_id, None)
+        else:
+            run, state = self._open.get(task_id), "PROGRESS"
+        if run is None and getattr(request, "is_eager", False):
             return
-        retries = getattr(request, "retries", 0) or 0
-        end = "PROGRESS" if report else state
-        later = Happening(task_id, known.key if known is not None else f"?{retries}:{end}", retries)
-        later.ended, later.end, later.meta = now, end, payload
-        if known is None:
-            later.request = request
-            self._hostname = getattr(request, "hostname", None) or self._hostname
-        self._note(later)
+        if payload is not None and (len(payload) > self._longest or self._is_secret(request)):
+            payload = self._presentable(request, payload, state)
+        begins = run is not None and not run.told
+        self._writer.note(self, Happening(task_id, run, begins, request, now, state, payload))
 
     def received_one(self, request: Any) -> None:
         """A message is in hand, and waits to be begun."""
-        happening = Happening(request.id, "", getattr(request, "retries", 0) or 0)
-        happening.request, happening.received = request, time.monotonic()
-        self._note(happening)
+        self._writer.note(self, Happening(request.id, None, False, request, time.monotonic(), "", None))  # noqa: FBT003
 
     def published(self, event: bytes) -> None:
         """A message was sent to a broker that is not where the stream is."""
-        happening = Happening("", "", 0)
-        happening.raw = event
-        self._note(happening)
+        self._writer.note(self, event)
+
+    def _after_fork(self) -> None:
+        self._pid = os.getpid()
+        self._prefix = fresh_id()[:13]
+        self._open: dict[str, Run] = {}
+        self._head = b""
 
     @staticmethod
     def plain(result: Any, state: str, traceback: Any) -> bytes | None:
@@ -214,45 +213,88 @@ class Journal:
         except (TypeError, ValueError):
             return _encode({"result": str(result)[:_MOST]}).encode()
 
-    def _amend(self, happening: Happening, now: float, state: str, payload: bytes | None) -> bool:
-        """Add the end to the beginning, if that is not under way yet."""
-        with self._writer.lock:
-            entry = happening.entry
-            if entry is None or not self._writer.queue.waits(entry):
-                return False
-            happening.ended, happening.end, happening.meta = now, state, payload
-            return True
-
-    def _note(self, happening: Happening) -> None:
-        self._writer.note(happening, self)
-
-    def _after_fork(self) -> None:
-        self._pid = os.getpid()
-        self._prefix = f"{fresh_id()[:13]}-"
-        self._open = {}
-
     # -- how it is told
 
-    def render(self, events: list[list[Happening]], *, refused: bool) -> bytes:
-        """The commands of some events."""
+    def render(self, entry: JournalEntry) -> bytes:
+        """The commands of an entry, and of what runs and was not told of yet."""
+        for run in list(self._open.values()):
+            if not run.told:
+                run.told = True
+                entry.begun.append(run)
         now = time.monotonic()
-        commands: list[bytes] = []
-        for happenings in events:
-            event = happenings[0].raw or self._event(happenings, now)
-            commands.append(self._by_script(event) if refused else self._stream.add(event))
-        return b"".join(commands)
+        rows = [self._row(each, now) for each in entry.happenings]
+        rows += [self._beginning(run, now) for run in entry.begun]
+        events = entry.raw + [
+            b"%b%b]}" % (self._head_of(entry), b",".join(rows[at : at + _MOST])) for at in range(0, len(rows), _MOST)
+        ]
+        add = self._by_script if entry.refused else self._stream.add
+        return b"".join([add(event) for event in events]) or _NOTHING
 
-    def _event(self, happenings: list[Happening], now: float) -> bytes:
-        head = f'{{"k":"w","w":{_quoted(self._hostname)},"p":{os.getpid()},"c":['.encode()
-        return b"%b%b]}" % (head, b",".join([_row(each, now) for each in happenings]))
+    def _head_of(self, entry: JournalEntry) -> bytes:
+        if not self._head:
+            requests = [each.request for each in entry.happenings] + [run.request for run in entry.begun]
+            names = (getattr(request, "hostname", None) for request in requests)
+            name = next((name for name in names if name), None)
+            head = f'{{"k":"w","w":{_quoted(name or "")},"p":{os.getpid()},"c":['.encode()
+            if name is None:
+                return head
+            self._head = head
+        return self._head
+
+    def _row(self, each: Happening, now: float) -> bytes:
+        task_id, run, begins, request, moment, what, meta = each
+        age = int((now - moment) * 1000)
+        if run is None:
+            key, retries = "", getattr(request, "retries", 0) or 0
+            said = "null" if request is None else self._said(request)
+            if what:
+                key, times = f"?{retries}:{what}", f"null,null,{age}"
+            else:
+                times = f"{age},null,null"
+        else:
+            key, retries = f"{self._prefix}{run.key}", run.request.retries or 0
+            said = self._said(run.request) if begins else "null"
+            times = f"{self._beginning_of(run, now)},{age}" if begins else f"null,null,{age}"
+        end = f'"{what}"' if what else "null"
+        return f'[{_quoted(task_id)},"{key}",{retries},{times},{end},{said},'.encode() + (meta or b"null") + b"]"
+
+    def _beginning(self, run: Run, now: float) -> bytes:
+        request = run.request
+        row = f'[{_quoted(request.id)},"{self._prefix}{run.key}",{request.retries or 0},{self._beginning_of(run, now)}'
+        return f"{row},null,null,{self._said(request)},null]".encode()
+
+    @staticmethod
+    def _beginning_of(run: Run, now: float) -> str:
+        started = int((now - run.started) * 1000)
+        return f"{started if run.received is None else int((now - run.received) * 1000)},{started}"
+
+    @staticmethod
+    def _said(request: Any) -> str:
+        """What a request tells of its message."""
+        said: Callable[[str], Any] = request.__dict__.get
+        delivery: dict[str, Any] = said("delivery_info") or {}
+        root, parent, group = said("root_id"), said("parent_id"), said("group")
+        lineage = "null" if root is None or root == said("id") else _text(root)
+        lineage += ",null" if parent is None else f",{_text(parent)}"
+        lineage += ",null" if group is None else f",{_text(group)}"
+        shown = f"{_text(said('argsrepr'))},{_text(said('kwargsrepr'))}"
+        return f"[{_text(said('task'))},{_text(delivery.get('routing_key'))},{lineage},{shown}]"
 
     def _by_script(self, event: bytes) -> bytes:
         parts = (b"EVAL", _FULL, b"1", self._stream.key.encode(), b"%d" % self._stream.most, event)
         return b"*%d\r\n%b" % (len(parts), b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
 
-    def _presentable(self, name: str | None, payload: bytes, state: str) -> bytes | None:
+    def _is_secret(self, request: Any) -> bool:
+        name = getattr(request, "task", None) or ""
+        try:
+            return self._secrets[name]
+        except KeyError:
+            known = self._secrets[name] = bool(getattr(self._app.tasks.get(name), "secret_result", False))
+            return known
+
+    def _presentable(self, request: Any, payload: bytes, state: str) -> bytes | None:
         """What may be told of a result: nothing where it is a secret, and not too much."""
-        if state == "SUCCESS" and getattr(self._app.tasks.get(name or ""), "secret_result", False):
+        if state == "SUCCESS" and self._is_secret(request):
             return None
         if len(payload) <= self._longest:
             return payload
@@ -277,36 +319,11 @@ def journal_of(app: Celery, writer: ResultWriter) -> Journal | None:
     return None if stream is None else Journal(app, writer, stream, int(conf.get("history_value_size") or 4096))
 
 
-def _row(each: Happening, now: float) -> bytes:
-    what = "null" if each.request is None else _what(each.request)
-    end = "null" if each.end is None else f'"{each.end}"'
-    times = f"{_age(each.received, now)},{_age(each.started, now)},{_age(each.ended, now)}"
-    head = f'[{_quoted(each.task_id)},"{each.key}",{each.retries},{times},{end},{what},'
-    return head.encode() + (each.meta or b"null") + b"]"
-
-
-def _what(request: Any) -> str:
-    """What a request tells of its message."""
-    said = request.__dict__.get
-    delivery: dict[str, Any] = said("delivery_info") or {}
-    try:
-        return _encode(
-            [
-                said("task"),
-                delivery.get("routing_key"),
-                said("root_id"),
-                said("parent_id"),
-                said("group"),
-                said("argsrepr"),
-                said("kwargsrepr"),
-            ]
-        )
-    except (TypeError, ValueError):  # somebody's own message
-        return _encode([str(said("task")), None, None, None, None, None, None])
-
-
-def _age(moment: float | None, now: float) -> str:
-    return "null" if moment is None else str(int((now - moment) * 1000))
+def _text(said: Any) -> str:
+    """A text as JSON; whatever else somebody's message has there, as a text."""
+    if said is None:
+        return "null"
+    return _quoted(said if type(said) is str else str(said))
 
 
 _quoted: Final = encode_basestring_ascii

@@ -163,17 +163,28 @@ class ResultWriter:
         """What protects :attr:`queue`."""
         return _process.lock
 
-    def note(self, happening: Happening, journal: Journal) -> None:
-        """Hand over what the history shall hear, to go with the next results. Never blocks on the server."""
+    def note(self, journal: Journal, happening: Happening | bytes | None = None) -> None:
+        """Hand over what the history shall hear, to go with the next results. Never blocks on the server.
+
+        Args:
+            journal: whose entry it goes into.
+            happening: what, or an event that is rendered already; without it, what runs is told of.
+        """
         with _process.lock:
             queue = self.queue
-            entry = queue.named(JOURNAL)
+            entry: Any = queue.named(JOURNAL)
             if entry is None:
                 _process.newest += 1
                 entry = JournalEntry(journal, _process.newest)
                 queue.put(entry)
-            entry.add(happening)  # type: ignore[attr-defined]  # nothing else has that key
-            queue.size += WEIGHT
+            if happening is None:
+                pass
+            elif isinstance(happening, bytes):
+                entry.raw.append(happening)
+                queue.size += WEIGHT
+            else:
+                entry.happenings.append(happening)
+                queue.size += WEIGHT
         self._flusher.poke()
 
     # -- positions
