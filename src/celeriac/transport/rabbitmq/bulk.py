@@ -68,8 +68,9 @@ class RabbitBulk:
         self._promise = promise
         self._producer: Any = None
         self._channel: Any = None
-        self._waiting: deque[tuple[int, int, int]] = deque()
-        """Start and stop of what a message speaks for, and its number on the channel."""
+        self._waiting: deque[tuple[int, int, int, bytes]] = deque()
+        """Start and stop of what a message speaks for, its number on the channel, and what the history hears of it."""
+        self._journal = getattr(amqp.app.backend, "journal", None) if amqp.told is not None else None
         conf: Any = amqp.app.conf
         self._sizes = amqp.argsrepr_maxsize, amqp.kwargsrepr_maxsize, conf.task_repr_maxlevels
 
@@ -159,7 +160,7 @@ class RabbitBulk:
         said = dict(photo)
         headers, embedded = dict(said.pop("headers")), said.pop("embedded")
         exchange, routing_key = said.pop("exchange"), said.pop("routing_key")
-        del said["declare"]
+        queues = said.pop("declare")
         priority = said.pop("priority", None)
         _, task_id, args, kwargs, masked = message
         if masked is None:
@@ -184,7 +185,11 @@ class RabbitBulk:
             # Not all of it was written, so that the server cannot have it.
             self._give_up()
             raise self._failure(error) from error
-        self._waiting.append((start, stop, number))
+        event = b""
+        if self._journal is not None and self._amqp.told is not None:
+            queue = queues[0].name if queues else routing_key
+            event = self._amqp.told.of_message(headers, [args, kwargs], queue)
+        self._waiting.append((start, stop, number, event))
 
     def _answer(self, most: int) -> None:
         """Wait until so many messages at most are not confirmed."""
@@ -194,7 +199,7 @@ class RabbitBulk:
         deadline = time.monotonic() + budget
         problem: Exception | None = None
         while len(self._waiting) > (0 if problem else most):
-            start, stop, number = self._waiting[0]
+            start, stop, number, event = self._waiting[0]
             outcome = self._channel.outcome_of(number)
             if outcome is None:
                 try:
@@ -206,21 +211,26 @@ class RabbitBulk:
             deadline = time.monotonic() + budget
             self._waiting.popleft()
             if outcome is True:
-                self._outcome.note_sent(start, stop)
+                self._note_sent(start, stop, event)
             else:
                 problem = problem or outcome or _refused()
         if problem is not None:
             raise self._failure(problem, answered=True) from problem
         self._amqp.breaker.succeeded()
 
+    def _note_sent(self, start: int, stop: int, event: bytes) -> None:
+        self._outcome.note_sent(start, stop)
+        if event and self._journal is not None:
+            self._journal.published(event)
+
     def _give_up(self) -> None:
         """The connection is gone, or has to go: say what is known of what was sent over it."""
         channel = self._channel
         while self._waiting:
-            start, stop, number = self._waiting.popleft()
+            start, stop, number, event = self._waiting.popleft()
             outcome = channel.outcome_of(number)
             if outcome is True:
-                self._outcome.note_sent(start, stop)
+                self._note_sent(start, stop, event)
             elif outcome is None:
                 self._outcome.note_unsure(start, stop)
         if channel is not None and channel.connection is not None:
