@@ -157,3 +157,15 @@ def test_a_delayed_bulk_waits_on_the_server(rabbit):
     assert (len(report), rabbit.depth()) == (2, 0)
     rabbit.start()
     assert [result.get(timeout=WAIT) for result in report.results()] == [2, 4]
+
+
+def test_the_history_hears_of_each_task_that_was_confirmed(rabbit):
+    client = rabbit.client(history_enabled=True)
+    client.redis.delete("celeriac.history")
+    report = client.registry.add.enqueue_many([(1, 2), (3, 4)])
+
+    def told() -> str:
+        entries: Any = client.redis.xrange("celeriac.history")
+        return b"".join(fields[b"e"] for _, fields in entries).decode()
+
+    until(lambda: all(task_id in told() for task_id in report.ids()))
