@@ -14,7 +14,7 @@ from celeriac.http.services import Services
 __all__ = ["Desk", "get_celery_app_dependency", "services"]
 
 
-def get_celery_app_dependency(connection: HTTPConnection) -> Celery:
+async def get_celery_app_dependency(connection: HTTPConnection) -> Celery:
     """The Celery app of this FastAPI application, the same for every request.
 
     ::
@@ -32,7 +32,9 @@ def get_celery_app_dependency(connection: HTTPConnection) -> Celery:
     return found
 
 
-def services(connection: HTTPConnection, celery: Annotated[Celery, Depends(get_celery_app_dependency)]) -> Services:
+async def services(
+    connection: HTTPConnection, celery: Annotated[Celery, Depends(get_celery_app_dependency)]
+) -> Services:
     """What the routes of this application share."""
     state: Any = connection.app.state
     found: Services | None = getattr(state, "celeriac", None)

@@ -79,7 +79,7 @@ def _states(state: State) -> tuple[HistoryState, ...]:
     return (state,) if isinstance(state, HistoryState) else HistoryState.of(state)
 
 
-def chosen_by_query(  # noqa: PLR0917  a query string
+async def chosen_by_query(  # noqa: PLR0917  a query string
     state: Annotated[list[State] | None, Query(max_length=20, description="Any of these, of either kind.")] = None,
     name: Annotated[Text | None, Query(description="The task's name.")] = None,
     queue: Annotated[Text | None, Query()] = None,

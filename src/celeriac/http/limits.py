@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 
 from celeriac.http.problems import problem
@@ -21,10 +20,24 @@ LARGEST_BODY: Final = 1 << 20
 BODY_SECONDS: Final = 10.0
 """Seconds in which a body has to be there."""
 _TOO_LARGE: Final = "The body is larger than {} bytes."
-_PLAIN: Final = "default-src 'none'; frame-ancestors 'none'"
-_DOCUMENT: Final = (
-    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline'"
-    " https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+_PLAIN: Final = (*_ALWAYS, (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
+_WITH_SCRIPTS: Final = (
+    *_ALWAYS,
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline'"
+            b" https://cdn.jsdelivr.net; img-src data: https://fastapi.tiangolo.com; connect-src 'self';"
+            b" frame-ancestors 'none'"
+        ),
+    ),
 )
 
 
@@ -64,7 +77,8 @@ class BodyLimits:
             if whole:  # what comes now is that the client is gone, whenever that may be
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(end - time.monotonic(), 0.001))
+                async with asyncio.timeout(max(end - time.monotonic(), 0.001)):
+                    message = await receive()
             except TimeoutError as error:
                 detail = f"The body did not come within {self._seconds:g} s."
                 raise HTTPException(408, detail, {"Connection": "close"}) from error
@@ -95,22 +109,13 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        policy = _DOCUMENT if scope["path"] in self._documents else _PLAIN
+        usual = _WITH_SCRIPTS if scope["path"] in self._documents else _PLAIN
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=_mutable(message))
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("X-Frame-Options", "DENY")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-                headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-                headers.setdefault("Content-Security-Policy", policy)
-                headers.setdefault("Cache-Control", "no-store")
+                said: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+                names = {name for name, _ in said}
+                message["headers"] = said + [pair for pair in usual if pair[0] not in names]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
-
-
-def _mutable(message: Message) -> Any:
-    message.setdefault("headers", [])
-    return message

@@ -77,7 +77,7 @@ class RunRequest(RunOptions):
     kwargs: dict[str, JsonValue] = Field(default={}, examples=[{"x": 2, "y": 3}])
 
 
-def options_by_query(
+async def options_by_query(
     countdown: Annotated[Seconds | None, Query(description="Seconds to wait before it may run.")] = None,
     eta: Annotated[AwareDatetime | None, Query(description="The moment before which it must not run.")] = None,
     expires: Annotated[Seconds | None, Query(description="Seconds after which it is no longer worth running.")] = None,

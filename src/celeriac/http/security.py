@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from celeriac.security.gate import Gate
     from celeriac.security.rates import Admission
 
-__all__ = ["CurrentCaller", "caller", "secure"]
+__all__ = ["SECURITY", "CurrentCaller", "caller", "identify", "secure"]
 
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _UNKNOWN: Final = 401
@@ -43,10 +43,19 @@ _key_header = APIKeyHeader(
 
 async def caller(
     connection: HTTPConnection,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    key: Annotated[str | None, Security(_key_header)],
+    _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    _key: Annotated[str | None, Security(_key_header)],
 ) -> Caller:
-    """Who asks: a dependency for every route that takes a permission.
+    """Who asks: a dependency for every route that takes a permission. Raises what :func:`identify` does."""
+    return await identify(connection)
+
+
+SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"key": []}]
+"""What the OpenAPI operation of a route says that calls :func:`identify` itself."""
+
+
+async def identify(connection: HTTPConnection) -> Caller:
+    """Who asks, and that they do not ask too often.
 
     Raises:
         NotAuthenticated: nobody knows.
@@ -58,7 +67,7 @@ async def caller(
     if gate is None:
         raise ConfigurationError(problem="this application has no gate: call celeriac.http.security.secure(app, gate)")
     trail = current_trail.get() or Trail()
-    found = trail.caller = await gate.identify(_credentials(connection.headers, bearer, key))
+    found = trail.caller = await gate.identify(_credentials(connection.headers))
     trail.admission = await gate.admit(found)
     return found
 
@@ -67,15 +76,19 @@ CurrentCaller = Annotated[Caller, Depends(caller)]
 """For a route's parameter."""
 
 
-def _credentials(headers: Headers, bearer: HTTPAuthorizationCredentials | None, key: str | None) -> str | None:
+def _credentials(headers: Headers) -> str | None:
     """The one thing that tells who asks. Two could be of two callers, and nobody would know whom the record means."""
-    said = headers.getlist("authorization")
-    if len(said) + len(headers.getlist("x-api-key")) > 1:
+    said, keys = headers.getlist("authorization"), headers.getlist("x-api-key")
+    if len(said) + len(keys) > 1:
         raise NotAuthenticated(problem="there is more than one set of credentials", error="invalid_request")
-    if said and bearer is None:
-        raise NotAuthenticated(problem="the header Authorization takes the form 'Bearer ...'", error="invalid_request")
-    text = (bearer.credentials if bearer is not None else key or "").strip()
-    return text or None
+    text = keys[0] if keys else ""
+    if said:
+        scheme, _, text = said[0].partition(" ")
+        if scheme.lower() != "bearer" or not text.strip():
+            raise NotAuthenticated(
+                problem="the header Authorization takes the form 'Bearer ...'", error="invalid_request"
+            )
+    return text.strip() or None
 
 
 def secure(app: FastAPI, gate: Gate) -> None:

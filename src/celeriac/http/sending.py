@@ -14,8 +14,6 @@ from celeriac.http.json import dumped
 from celeriac.security.permissions import authorize, permission_to_run
 from celeriac.security.trail import note
 from celeriac.tasks.policies import TaskState
-from celeriac.tasks.threads import in_thread
-from celeriac.transport.publishing.budget import asked_now
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -58,8 +56,7 @@ async def send(call: Call, handle: TaskHandle[..., Any]) -> str:
     Raises:
         BrokerUnavailable: the broker did not take it within the budget.
     """
-    with asked_now():
-        result = await in_thread(handle.send, call)
+    result = await handle.asend(call)
     note(task=handle.name, task_id=result.id)
     return result.id
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,8 +62,9 @@ class AuditRecord:
 
     def plain(self) -> dict[str, Any]:
         """What is said of it, as JSON has it; what is not known is left out."""
-        said = {name: value for name, value in asdict(self).items() if value is not None and value != ""}
-        return {**said, "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds")}
+        said = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None and value != ""}
+        said["at"] = self.at.astimezone(UTC).isoformat(timespec="milliseconds")
+        return said
 
 
 _FIELDS: Final = tuple(field.name for field in fields(AuditRecord))
