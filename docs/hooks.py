@@ -72,6 +72,22 @@ def make_targets() -> str:
     return "\n".join(lines)
 
 
+def http_routes() -> str:
+    """The routes of the HTTP application."""
+    from celery import Celery  # noqa: PLC0415  only where it is needed
+
+    from celeriac.http import Services, create_api  # noqa: PLC0415  found by the path that is set above
+    from celeriac.reference.http import routes_table  # noqa: PLC0415  likewise
+    from celeriac.security.gate import Gate  # noqa: PLC0415  likewise
+    from celeriac.security.server import Server  # noqa: PLC0415  likewise
+    from celeriac.testing.recording import RecordingPublisher  # noqa: PLC0415  likewise
+    from celeriac.transport.link import connector  # noqa: PLC0415  likewise
+    from delivery.tasks.registry import TasksRegistry  # noqa: PLC0415  likewise
+
+    services = Services(Celery("docs"), TasksRegistry(RecordingPublisher()))
+    return routes_table(create_api(services, Gate(Server(connector("redis://nowhere")))).openapi())
+
+
 def changelog() -> str:
     """The change log at the root of the repository, under the page's own title."""
     return (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("\n")[2]
@@ -80,6 +96,7 @@ def changelog() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "changelog": changelog,
     "error-tree": error_tree,
+    "http-routes": http_routes,
     "make-targets": make_targets,
     "settings": settings,
     "tasks": tasks,

@@ -19,6 +19,7 @@ from celeriac import CelerySettings, create_celery_app
 from celeriac.cli.callers import audit, keys, secret
 from celeriac.cli.dead import dead
 from celeriac.cli.dev import commands as celeriac_commands
+from celeriac.cli.probe import probe
 from celeriac.options.variables import variables_of
 
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -31,6 +32,9 @@ VARIABLES = {variable for setting in CelerySettings.model_fields for variable in
     "HTTP_JWT_ISSUER",
     "HTTP_JWT_JWKS_URL",
     "HTTP_RATE_LIMIT",
+    "API",
+    "LATER",
+    "TASK",
     "LOGGING_FORMAT",
     "LOGGING_LEVEL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -40,7 +44,18 @@ VARIABLES = {variable for setting in CelerySettings.model_fields for variable in
     "TEST_REDIS_URL",
 }
 _SUBSTITUTION = re.compile(r"\$\([^)]*\)")
-OTHER_PROGRAMS = {"cd", "docker", "export", "git", "pip", ".venv/bin/pip", ".venv/bin/pytest", ".venv/bin/python"}
+OTHER_PROGRAMS = {
+    "cd",
+    "curl",
+    "docker",
+    "export",
+    "git",
+    "pip",
+    ".venv/bin/pip",
+    ".venv/bin/pytest",
+    ".venv/bin/python",
+    "uvicorn",
+}
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -69,8 +84,8 @@ def test_a_command_exists(place: str, words: list[str]):
             assert not unknown, f"no such target: {unknown}"
         case ["celery" | ".venv/bin/celery", *arguments]:
             parse_celery(arguments)
-        case ["celeriac", "dead" | "keys" as group, *arguments]:
-            parse_group({"dead": dead, "keys": keys}[group], arguments)
+        case ["celeriac", "dead" | "keys" | "probe" as group, *arguments]:
+            parse_group({"dead": dead, "keys": keys, "probe": probe}[group], arguments)
         case ["celeriac", "audit" | "secret" as name, *arguments]:
             typer.main.get_command({"audit": audit, "secret": secret}[name]).make_context(name, list(arguments))
         case ["celeriac", *arguments]:
