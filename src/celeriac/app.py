@@ -223,6 +223,8 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     if settings.history_enabled:
         follow(app)
         steps["worker"].add("celeriac.history.step:KeepsHistory")
+    if settings.outbox_enabled:
+        steps["worker"].add("celeriac.history.step:RelaysOutbox")
     if settings.autodiscover:
         app.autodiscover_tasks(list(settings.autodiscover))
     return app

@@ -46,7 +46,7 @@ def _celery(settings: Settings, container: Container) -> Celery:
         container.check(controller)
     said: dict[str, Any] = {"redis_url": settings.redis_settings.redis_url}
     if (database := settings.history_settings.url(settings.environment)) is not None:
-        said |= {"history_enabled": True, "history_database_url": database}
+        said |= {"history_enabled": True, "outbox_enabled": True, "history_database_url": database}
     app = create_celery_app(CeleryAppConfig.from_mapping(said))
     TasksRegistry.install(app, container)
     declare_queues(app, QUEUES)

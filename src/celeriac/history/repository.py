@@ -14,6 +14,7 @@ from celeriac.history.facts import join
 from celeriac.history.models import TaskRow
 from celeriac.history.records import HistoryFilter, HistoryPage
 from celeriac.history.story import ms_of, record_of
+from celeriac.transport.outbox.rows import OutboxRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ class HistoryRepository:
         Returns:
             how many tasks are not what they were.
         """
+        facts = {task_id: more for task_id, more in facts.items() if _is_possible(task_id)}
         with self._writing() as connection, connection.begin():
             one_writer(connection)
             known = self._known(connection, list(facts))
@@ -108,8 +110,27 @@ class HistoryRepository:
 
     def facts(self, task_id: str) -> Facts | None:
         """All that is known of a task."""
+        if not _is_possible(task_id):
+            return None
         with self.engine.connect() as connection:
             return self._known(connection, [task_id]).get(task_id)
+
+    def waiting(self, task_id: str) -> Facts | None:
+        """What the outbox of the same database tells of a task whose message was not sent yet."""
+        if not _is_possible(task_id):
+            return None
+        columns = (OutboxRow.task, OutboxRow.queue, OutboxRow.created)
+        with self.engine.connect() as connection:
+            row = connection.execute(select(*columns).where(OutboxRow.id == task_id)).first()
+        if row is None:
+            return None
+        said = {"name": row.task, "queue": row.queue}
+        return {
+            "first": row.created,
+            "last": row.created,
+            "said": [0, said],
+            "queued": {"0": [row.created, None, None]},
+        }
 
     def children(self, task_id: str, limit: int = 1000) -> tuple[str, ...]:
         """Ids of the tasks that a task called, in the order of their calls."""
@@ -153,10 +174,13 @@ class HistoryRepository:
             left = None if left is None else left - len(rows)
 
 
+def _is_possible(task_id: str) -> bool:
+    """Whether a table can hold a task of that id."""
+    return 0 < len(task_id) <= _LONGEST_ID and _clean(task_id) == task_id
+
+
 def _row_or_none(task_id: str, facts: Facts) -> dict[str, Any] | None:
     """The row, or ``None`` for what somebody else's message said, and no table can hold."""
-    if not 0 < len(task_id) <= _LONGEST_ID or _clean(task_id) != task_id:
-        return None
     try:
         return _row(task_id, facts)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:

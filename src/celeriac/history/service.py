@@ -70,6 +70,9 @@ class TaskHistory:
             children = () if facts is None else repository.children(task_id)
         if facts is None or not state_of(facts).ended:
             facts = self._fresher(task_id, facts)
+        if facts is None:
+            with self._translated() as repository:
+                facts = repository.waiting(task_id)
         return None if facts is None else replace(record_of(task_id, facts), children=children)
 
     def page(self, chosen: HistoryFilter = _EVERY, cursor: str | None = None, limit: int = 50) -> HistoryPage:

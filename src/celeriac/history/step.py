@@ -1,4 +1,4 @@
-"""The step of a worker that keeps the history, whatever its pool."""
+"""The steps of a worker that keep the history and send the outbox, whatever its pool."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from celeriac.exceptions import HistoryUnavailable
 
 if TYPE_CHECKING:
     from celeriac.history.recorder import Recorder
+    from celeriac.transport.outbox.relay import Relay
 
-__all__ = ["KeepsHistory"]
+__all__ = ["KeepsHistory", "RelaysOutbox"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,49 @@ class KeepsHistory(bootsteps.StartStopStep):
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             recorder.stop()
+
+
+class RelaysOutbox(bootsteps.StartStopStep):
+    """Runs the relay of the outbox in the worker's main process, if there is a database."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        self._relay: Relay | None = None
+        super().__init__(parent, **kwargs)
+
+    def create(self, parent: Any) -> Any:
+        """Nothing before the start."""
+        del parent
+        return self
+
+    def start(self, parent: Any) -> None:
+        """Begin to send what waits."""
+        app = parent.app
+        url = app.conf.get("history_database_url")
+        if not url:
+            logger.warning("the outbox is on and this worker has no database: set DATABASE_URL")
+            return
+        try:
+            from celeriac.history.database import engine_of  # noqa: PLC0415  SQLAlchemy comes by an extra
+            from celeriac.history.schema import upgrade_where_allowed  # noqa: PLC0415  likewise
+            from celeriac.transport.outbox.relay import Relay  # noqa: PLC0415  likewise
+
+            engine = engine_of(url)
+            self._relay = Relay(app, engine, partial(upgrade_where_allowed, engine, str(app.conf.get("environment"))))
+        except (HistoryUnavailable, ImportError) as error:
+            logger.warning("the outbox is not sent by this worker: %s", error)
+            return
+        self._relay.start()
+
+    def stop(self, parent: Any) -> None:
+        """Leave what waits to others."""
+        del parent
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.stop()
+
+    terminate = stop
 
 
 def recorder_of(app: Any) -> Recorder:

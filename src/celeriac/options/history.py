@@ -18,6 +18,9 @@ class HistoryOptions(BaseModel, defer_build=True):
     history_database_url: SecretStr | None = None
     """The database that it is written into: SQLite or PostgreSQL, in SQLAlchemy's form."""
 
+    outbox_enabled: bool = False
+    """Whether workers send what that database's outbox holds."""
+
     history_retention: Seconds = 30 * 86400
     """Seconds after which a task is forgotten of which nothing was heard since; 0 for never."""
 

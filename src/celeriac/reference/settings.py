@@ -74,6 +74,7 @@ _OURS: Final = {
     "broker_memory_high_water": "Part of Redis's `maxmemory` at which publishers are refused.",
     "history_enabled": "Write down what happens to each task; needs the extra `sql`.",
     "history_database_url": "Where to: `sqlite:///file.db` or `postgresql://user:password@host/name`.",
+    "outbox_enabled": "Have workers send what `delay_on_commit()` wrote into that database.",
     "history_retention": "Seconds after which a task is forgotten of which nothing was heard since; 0 for never.",
     "history_backlog": "Entries that wait on Redis while the database is away; of more, the oldest are lost.",
     "history_value_size": "Characters of arguments and results that are kept whole.",

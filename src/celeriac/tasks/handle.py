@@ -62,6 +62,37 @@ class TaskHandle(Generic[P, R]):
         refuse_inside_loop(f"{self.name}.delay()", f"await {self.name}.adelay()")
         return self.send(self.call(args, kwargs, _NO_OPTIONS))
 
+    def delay_on_commit(self, session: Any, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+        """Write the call into the outbox: it is sent if the transaction commits, and else never was.
+
+        ::
+
+            with Session(engine) as session, session.begin():
+                session.add(user)
+                registry.send_welcome_email.delay_on_commit(session, user.id, email=user.email)
+
+        Neither the broker nor Redis is asked, so it works while they are away, and inside an event loop. The relay of a
+        worker sends it within a moment of the commit, in order, at least once.
+
+        Args:
+            session: a session or connection of SQLAlchemy's, or an ``AsyncSession``, on the database that workers know
+                as ``DATABASE_URL``.
+            args: of the task.
+            kwargs: of the task.
+
+        Returns:
+            The promise, with the id that the task is going to have.
+
+        Raises:
+            TypeError: ``session`` is something else.
+        """
+        call = self.call(args, kwargs, _NO_OPTIONS)
+        publisher: Any = self.publisher
+        write = getattr(publisher, "on_commit", None)
+        if write is None:  # a test's publisher, which knows no database
+            return self.send(call)
+        return TaskResult(self.name, write(session, call), self.signature.load_result)
+
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
         """The same for coroutines: the event loop goes on while the message travels."""
         return await self.asend(self.call(args, kwargs, _NO_OPTIONS))

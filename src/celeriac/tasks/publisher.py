@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,32 @@ class CeleryPublisher:
         await amqp.crowd(amqp.sender).send(letter)
         return result
 
+    def on_commit(self, session: Any, call: Call) -> Any:
+        """Have a call sent once the transaction of a session has committed: see :mod:`celeriac.transport.outbox`.
+
+        Raises:
+            TypeError: it is no session.
+            UnknownQueue: the call names one that is not declared.
+        """
+        from celeriac.transport.outbox.writing import put, put_call  # noqa: PLC0415  SQLAlchemy comes by an extra
+
+        app: Any = self.app
+        row: dict[str, Any] = {"task": call.task, "created": int(time.time() * 1000)}
+        template = self._template_of(call)
+        if template is not None:
+            letter, result = self._fill(template, call, packs=False)
+            row |= {"id": result.id, "queue": letter.binding.queue, "key": letter.key}
+            put(session, {**row, "payload": letter.payload, "event": letter.event})
+            return result
+        options = self._options(call)
+        task_id = str(options.pop("task_id", None) or fresh_id())
+        if (countdown := options.pop("countdown", None)) is not None:
+            options["eta"] = app.now() + timedelta(seconds=float(countdown))
+        options.setdefault("ignore_result", app.tasks[call.task].ignore_result)
+        row |= {"id": task_id, "queue": options.get("queue"), "call": put_call(call.args, call.kwargs, options)}
+        put(session, row)
+        return SentResult(app, task_id, ignored=options["ignore_result"])
+
     def _template_of(self, call: Call) -> Template | None:
         """What the call's message is made from, where it is a plain one."""
         # Inside a worker's task, Celery's own way notes the child in its parent.
@@ -91,8 +118,8 @@ class CeleryPublisher:
             return None
         return self._amqp.template(call.task, masked=call.masked is not None)
 
-    def _fill(self, template: Template, call: Call) -> tuple[Letter, SentResult]:
-        """Fill in a message that was rendered before."""
+    def _fill(self, template: Template, call: Call, *, packs: bool = True) -> tuple[Letter, SentResult]:
+        """Fill in a message that was rendered before; ``packs`` says whether its event is a whole command."""
         app: Any = self.app
         task_id = fresh_id()
         context = current_context()
@@ -100,7 +127,7 @@ class CeleryPublisher:
         payload, told = template.render_told(
             task_id, call.args, call.kwargs, reply_to=app.thread_oid, lineage=lineage, masked=call.masked
         )
-        event = template.event(told) if told else None
+        event = template.event(told, packs=packs) if told else None
         letter = Letter(template.key, payload, call.task, template.binding, template.policy, event)
         return letter, SentResult(app, task_id, ignored=template.ignores)
 

@@ -150,7 +150,7 @@ def test_tables_are_made_once_by_whoever_comes_first(url):
         thread.start()
     for thread in threads:
         thread.join()
-    assert current(engine) == newest() == "0001"
+    assert current(engine) == newest() == "0002"
     engine.dispose()
 
 

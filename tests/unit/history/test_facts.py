@@ -128,7 +128,7 @@ def test_of_very_many_runs_the_latest_are_remembered():
     for number in range(MOST_RUNS + 10):
         for _, more in facts_of(number * 1000, worked(f"r{number}", number, started=0, ended=None, end=None)):
             facts = join(facts, more)
-    assert len(facts["runs"]) == MOST_RUNS
+    assert len(facts.get("runs", {})) == MOST_RUNS
     assert record_of(ID, facts).retries == MOST_RUNS + 9
 
 

@@ -181,9 +181,12 @@ class Template:
             return (self._whole % values).encode(), call
         return (self._bare % values).encode(), _BARE_CALL % values if self.told is not None else ""
 
-    def event(self, calls: str) -> bytes | None:
-        """What the history hears of some calls of :meth:`render_told`."""
-        return None if self.told is None else self.told.stream.add(self.told.event(self.tale, calls))
+    def event(self, calls: str, *, packs: bool = True) -> bytes | None:
+        """What the history hears of some calls of :meth:`render_told`; ``packs`` makes a whole command of it."""
+        if self.told is None:
+            return None
+        event = self.told.event(self.tale, calls)
+        return self.told.stream.add(event) if packs else event
 
     def bare_call(self, lineage: Lineage | None = None) -> str:
         """The call of :meth:`bare`, as a format string of ``id``."""

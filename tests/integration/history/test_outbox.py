@@ -1,0 +1,187 @@
+"""A call inside a transaction is sent if that commits, and never else; whoever dies meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+from tests.faults.harness.waiting import until
+from tests.kit.chronicle import Chronicle
+from tests.kit.service import Container
+
+from celeriac import CeleryAppConfig, CeleryPublisher, create_celery_app
+from celeriac.history.database import engine_of
+from celeriac.history.records import HistoryState
+from celeriac.testing.recording import RecordingPublisher
+from celeriac.transport.outbox.relay import Relay, figures_of
+from celeriac.transport.outbox.rows import OutboxRow
+
+WAIT = 60
+pytestmark = [pytest.mark.xdist_group("history"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def engine(url):
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM celeriac_outbox"))
+        connection.execute(text("CREATE TABLE IF NOT EXISTS orders (name VARCHAR(20))"))
+        connection.execute(text("DELETE FROM orders"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def registry(chronicled):
+    Chronicle.install(chronicled.app, Container())
+    return Chronicle(CeleryPublisher(chronicled.app))
+
+
+@pytest.fixture
+def relay(chronicled, url):
+    engine = engine_of(url)
+    yield Relay(chronicled.app, engine)
+    engine.dispose()
+
+
+def queued(chronicled) -> int:
+    return sum(chronicled.redis.llen(key) for key in (b"default", b"default\x06\x166"))
+
+
+def test_what_was_committed_is_sent_in_order_and_what_was_rolled_back_never_was(chronicled, engine, registry, relay):
+    with Session(engine) as session, session.begin():
+        session.execute(text("INSERT INTO orders VALUES ('one')"))
+        sent = [registry.quiet.delay_on_commit(session) for _ in range(5)]
+        assert figures_of(engine).backlog == 0
+    with Session(engine) as session:
+        registry.quiet.delay_on_commit(session)
+        session.flush()
+        session.rollback()
+    with engine.begin() as connection:
+        sent.append(registry.quiet.delay_on_commit(connection, 0.0))
+    figures = figures_of(engine)
+    assert figures.backlog == 6
+    assert figures.age is not None
+    assert queued(chronicled) == 0
+    assert chronicled.history.get(sent[0].id).state is HistoryState.QUEUED
+
+    assert relay.step() == 6
+    assert relay.step() == 0
+    assert figures_of(engine) == (0, None)
+    found: Any = chronicled.redis.lrange(b"default\x06\x166", 0, -1) + chronicled.redis.lrange("default", 0, -1)
+    order = [next(each.id for each in sent if each.id.encode() in message) for message in reversed(found)]
+    assert order == [each.id for each in sent]
+    assert chronicled.history.get(sent[5].id).args == [0.0]
+
+
+def test_sessions_of_coroutines_write_as_well(url, engine, registry, chronicled):
+    if not url.startswith("sqlite"):
+        address = engine.url.render_as_string(hide_password=False)
+    else:
+        address = url.replace("sqlite://", "sqlite+aiosqlite://")
+
+    async def order() -> None:
+        made = create_async_engine(address)
+        async with AsyncSession(made) as session, session.begin():
+            registry.quiet.delay_on_commit(session)
+        async with made.begin() as connection:
+            with pytest.raises(TypeError, match="run_sync"):
+                registry.quiet.delay_on_commit(connection)
+            await connection.run_sync(registry.quiet.delay_on_commit)
+        await made.dispose()
+
+    asyncio.run(order())
+    assert figures_of(engine).backlog == 2
+    with pytest.raises(TypeError, match="not str"):
+        registry.quiet.delay_on_commit("nonsense")
+
+
+def test_two_relays_and_one_that_died_send_a_message_once(chronicled, engine, registry, relay, url):
+    with Session(engine) as session, session.begin():
+        for _ in range(50):
+            registry.quiet.delay_on_commit(session)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT * FROM celeriac_outbox")).mappings().all()
+    assert relay.step() == 50
+    with engine.begin() as connection:  # as if it had died before it could delete them
+        for row in rows[:20]:
+            connection.execute(insert(OutboxRow).values(**row))
+    others = [Relay(chronicled.app, engine_of(url)) for _ in range(2)]
+    chronicled.redis.delete("celeriac.outbox.leader")
+    threads = [threading.Thread(target=each.step) for each in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each in others:
+        each.stop()
+        each._engine.dispose()
+    assert figures_of(engine).backlog == 0
+    assert queued(chronicled) == 50
+
+
+def test_a_process_that_dies_after_its_commit_has_sent_nothing_and_the_worker_does(chronicled, engine, url):
+    program = f"""
+import os, signal
+from sqlalchemy.orm import Session
+from celeriac.history.database import engine_of
+from tests.kit.chronicle import registry
+with Session(engine_of({url!r})) as session, session.begin():
+    print(registry.quiet.delay_on_commit(session).id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    # Redis is not asked: here, nothing listens.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "REDIS_URL": "redis://127.0.0.1:1/0"}
+    run = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    task_id = run.stdout.strip()
+
+    chronicled.start(env={"CELERY_OUTBOX_ENABLED": "true"})
+    until(lambda: (found := chronicled.history.get(task_id)) and found.state is HistoryState.SUCCEEDED, timeout=WAIT)
+    until(lambda: figures_of(engine).backlog == 0, timeout=WAIT)
+
+
+def test_options_go_along_and_a_countdown_counts_from_the_call(chronicled, engine, registry, relay):
+    call = registry.quiet.call((), {}, {"countdown": 600, "headers": {"tags": ["x"]}, "task_id": "chosen"})
+    with Session(engine) as session, session.begin():
+        CeleryPublisher(chronicled.app).on_commit(session, call)
+    relay.step()
+    record = chronicled.history.get("chosen")
+    assert record.tags == ("x",)
+    assert timedelta(minutes=9) < record.eta - datetime.now(UTC) < timedelta(minutes=11)
+
+
+def test_while_redis_is_away_messages_wait(engine, url, registry):
+    away = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": "redis://127.0.0.1:1/0"}))
+    with Session(engine) as session, session.begin():
+        registry.quiet.delay_on_commit(session)
+    waits = engine_of(url)
+    relay = Relay(away, waits)
+    relay.start()
+    relay.stop()
+    assert figures_of(engine).backlog == 1
+    away.close()
+
+
+def test_a_tests_publisher_records_at_once():
+    publisher = RecordingPublisher()
+    Chronicle(publisher).quiet.delay_on_commit(None)
+    assert len(publisher.calls) == 1
+
+
+def test_without_the_table_the_error_is_the_databases(tmp_path, registry):
+    engine = engine_of(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(OperationalError, match="celeriac_outbox"), Session(engine) as session, session.begin():
+        registry.quiet.delay_on_commit(session)
+    engine.dispose()
