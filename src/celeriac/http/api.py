@@ -115,12 +115,12 @@ def create_api(
     app.state.celery = services.celery
     app.state.celeriac = services
     install_problems(app)
+    app.include_router(trigger_router(services.registry), prefix=services.prefix)  # first: nearly every request is one
     app.include_router(status_router(), dependencies=[Depends(_may_read_system)])
     app.include_router(probes())
     for router in (
         tasks_router(),
         events_router(),
-        trigger_router(services.registry),
         actions_router(),
         system_router(),
     ):

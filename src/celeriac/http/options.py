@@ -6,17 +6,19 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
-from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from fastapi.exceptions import RequestValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from celeriac.http.filters import Text
 from celeriac.http.problems import Fault, ProblemError
 from celeriac.tasks.policies import Priority
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from celeriac.tasks.call import CallOptions
 
-__all__ = ["RunOptions", "RunRequest", "options_by_query"]
+__all__ = ["BY_QUERY", "RunOptions", "RunRequest", "options_by_query"]
 
 LONGEST: Final = 366 * 24 * 3600.0
 """Seconds that a task may wait for its time."""
@@ -43,7 +45,7 @@ class RunOptions(BaseModel):
     eta: AwareDatetime | None = Field(default=None, description="The moment before which it must not run.")
     expires: Seconds | None = Field(default=None, description="Seconds after which it is no longer worth running.")
     queue: Text | None = Field(default=None, description="The queue it goes to; one that is declared.")
-    priority: Urgency | None = None
+    priority: Urgency | None = Field(default=None, description="How urgent it is.")
 
     def options(self) -> CallOptions:
         """The same for the call.
@@ -77,15 +79,53 @@ class RunRequest(RunOptions):
     kwargs: dict[str, JsonValue] = Field(default={}, examples=[{"x": 2, "y": 3}])
 
 
-async def options_by_query(
-    countdown: Annotated[Seconds | None, Query(description="Seconds to wait before it may run.")] = None,
-    eta: Annotated[AwareDatetime | None, Query(description="The moment before which it must not run.")] = None,
-    expires: Annotated[Seconds | None, Query(description="Seconds after which it is no longer worth running.")] = None,
-    queue: Annotated[Text | None, Query(description="The queue it goes to; one that is declared.")] = None,
-    priority: Annotated[Urgency | None, Query(description="How urgent it is.")] = None,
-) -> RunOptions:
-    """The options of a query string."""
-    return RunOptions(countdown=countdown, eta=eta, expires=expires, queue=queue, priority=priority)
+def options_by_query(request: Request) -> CallOptions:
+    """The options of a request's query string; what else it says is somebody else's.
+
+    Raises:
+        RequestValidationError: one that does not fit: 422, naming it.
+        ProblemError: several that do not go together: 422.
+    """
+    if not request.scope["query_string"]:
+        return {}
+    query = request.query_params
+    said = {name: query[name] for name in RunOptions.model_fields if name in query}
+    if not said:
+        return {}
+    try:
+        return RunOptions.model_validate_strings(said).options()
+    except ValidationError as error:
+        found = [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
+        raise RequestValidationError(found) from None
+
+
+def _parameters() -> list[dict[str, Any]]:
+    schema = RunOptions.model_json_schema()
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": said.pop("description", ""),
+            "schema": _inlined(said, schema.get("$defs", {})),
+        }
+        for name, said in schema["properties"].items()
+    ]
+
+
+def _inlined(schema: JsonValue, definitions: dict[str, JsonValue]) -> JsonValue:
+    """A schema that refers to no other."""
+    if isinstance(schema, list):
+        return [_inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if isinstance(reference := schema.get("$ref"), str):
+        return _inlined(definitions[reference.rpartition("/")[2]], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items() if key not in {"title", "default"}}
+
+
+BY_QUERY: Final = _parameters()
+"""What an OpenAPI operation says of a route whose query :func:`options_by_query` reads."""
 
 
 def _refuse(field: str, message: str) -> NoReturn:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Header
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from celeriac.error import nearest
@@ -16,6 +17,7 @@ from celeriac.security.trail import note
 from celeriac.tasks.policies import TaskState
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
     from starlette.requests import Request
 
     from celeriac.http.services import Services
@@ -24,17 +26,43 @@ if TYPE_CHECKING:
     from celeriac.tasks.handle import TaskHandle
     from celeriac.tasks.registry import TasksRegistry
 
-__all__ = ["IdempotencyKey", "TaskRun", "accepted", "runnable", "send"]
+__all__ = ["KEY_BY_HEADER", "IdempotencyKey", "TaskRun", "accepted", "key_of", "runnable", "send"]
 
+_KEY: Final = (
+    "Any text of yours, new for each task. The same request with the same key sends one task, and gets the first answer"
+    " again, for a day."
+)
 IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
         max_length=LONGEST_KEY,
-        description="Any text of yours, new for each task. The same request with the same key sends one task, and gets"
-        " the first answer again, for a day.",
+        description=_KEY,
     ),
 ]
+
+
+KEY_BY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": _KEY,
+    "schema": {"anyOf": [{"type": "string", "maxLength": LONGEST_KEY}, {"type": "null"}]},
+}
+"""What an OpenAPI operation says of a route that calls :func:`key_of`."""
+
+
+def key_of(headers: Headers) -> str | None:
+    """The idempotency key of a request.
+
+    Raises:
+        RequestValidationError: it is too long: 422.
+    """
+    key = headers.get("idempotency-key")
+    if key is not None and len(key) > LONGEST_KEY:
+        message = f"String should have at most {LONGEST_KEY} characters"
+        raise RequestValidationError([{"loc": ("header", "idempotency-key"), "msg": message}])
+    return key
 
 
 def runnable(registry: TasksRegistry, name: str) -> TaskHandle[..., Any]:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from inspect import BoundArguments, Parameter
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from celeriac.error import nearest
 from celeriac.exceptions import UnknownTask
 from celeriac.http.bodies import body_of, refused
-from celeriac.http.dependencies import Desk
 from celeriac.http.examples import example_of
-from celeriac.http.options import RunOptions, options_by_query
+from celeriac.http.options import BY_QUERY, options_by_query
 from celeriac.http.problems import documented
-from celeriac.http.security import CurrentCaller
-from celeriac.http.sending import IdempotencyKey, TaskRun
+from celeriac.http.security import SECURITY, CurrentCaller, identify
+from celeriac.http.sending import KEY_BY_HEADER, TaskRun, key_of
 from celeriac.http.views import AcceptedTask
 from celeriac.security.permissions import authorize, permission_to_run
 
@@ -75,19 +74,20 @@ class Trigger:
 
     def endpoint(self) -> Callable[..., Awaitable[Response]]:
         """What FastAPI calls."""
+        handle = self.handle
+        permission = permission_to_run(handle.definition)
 
-        async def run(
-            request: Request,
-            desk: Desk,
-            caller: CurrentCaller,
-            said: Annotated[RunOptions, Depends(options_by_query)],
-            idempotency_key: IdempotencyKey = None,
-        ) -> Response:
-            authorize(caller, permission_to_run(self.handle.definition))  # who may not run it learns no more of it
+        async def run(request: Request) -> Response:
+            # What FastAPI would find for each parameter of this function takes longer than to send the task.
+            caller = await identify(request)
+            authorize(caller, permission)  # who may not run it learns no more of it
+            options = options_by_query(request)
+            key = key_of(request.headers)
             body = await body_of(request)
             args, kwargs = self.values(body)
-            run = TaskRun(desk, caller, request, idempotency_key, body)
-            return await run.respond(self.handle, args, kwargs, said.options())
+            return await TaskRun(request.app.state.celeriac, caller, request, key, body).respond(
+                handle, args, kwargs, options
+            )
 
         return run
 
@@ -99,6 +99,8 @@ class Trigger:
         optional = not body.get("required")
         result: dict[str, Any] = self._result()
         return {
+            "parameters": [*BY_QUERY, KEY_BY_HEADER],
+            "security": SECURITY,
             "requestBody": {
                 "required": not optional,
                 "content": {"application/json": {"schema": body, "example": example_of(body, body.get("$defs", {}))}},

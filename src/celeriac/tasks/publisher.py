@@ -22,8 +22,8 @@ from celeriac.tasks.queues import transport_of
 from celeriac.tasks.threads import in_thread
 from celeriac.tasks.workflow import CallStep, ChainStep, GroupStep
 from celeriac.transport.publishing.budget import asked_now
-from celeriac.transport.publishing.crowd import Letter
 from celeriac.transport.publishing.ids import fresh_id
+from celeriac.transport.publishing.letter import Letter
 from celeriac.transport.publishing.result import SentResult
 from celeriac.transport.publishing.template import Lineage
 

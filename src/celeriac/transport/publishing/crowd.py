@@ -11,7 +11,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -20,29 +20,18 @@ from celeriac.transport.link import packed
 from celeriac.transport.publishing.sender import FIRST_SHARE, Attempt, pauses_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from celeriac.transport.link import Link
-    from celeriac.transport.publishing.message import Binding
+    from celeriac.transport.publishing.letter import Letter
     from celeriac.transport.publishing.sender import Sender
 
-__all__ = ["Crowd", "Letter"]
+__all__ = ["Crowd"]
 
 _MOST: Final = 256
 """Messages that travel together."""
 _LARGEST: Final = 1 << 20
 """Bytes after which no more are added."""
-
-
-class Letter(NamedTuple):
-    """One message, rendered, and what :meth:`Sender.send` takes besides."""
-
-    key: str
-    payload: bytes
-    task: str
-    binding: Binding
-    policy: Mapping[str, Any] | None
-    event: bytes | None
 
 
 class _Waiting(NamedTuple):
