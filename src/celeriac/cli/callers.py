@@ -43,6 +43,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 KeyId = Annotated[str, typer.Argument(help="Id of a key, as `list` shows it.")]
 
 _SPAN = re.compile(r"(\d+)([smhdw])")
+_WIDE = 240
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -203,7 +204,8 @@ def _print(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], none: str) 
         table.add_column(name, no_wrap=name == "ID")
     for line in lines:
         table.add_row(*map(Text, line))
-    Console(highlight=False).print(table)
+    # Into a file or a pipe, whole lines: nobody there knows how wide the screen is.
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def _day(moment: datetime | None) -> str:
