@@ -50,6 +50,8 @@ async def look(desk: Services, task_id: str) -> Found:
     record = await desk.ask_history(desk.history.get, task_id) if desk.keeps_history else None
     if meta is None and record is None and desk.keeps_history:
         raise ProblemError(404, "unknown-task-id", "No task has that id, or it is too long ago.")
+    if record is not None and record.state.ended and not is_final(status_of(meta, None)):
+        meta = await desk.states.read(task_id)  # it ended between the two questions
     revoked = False
     waits = (meta is None or meta["status"] == "RETRY") and not (record is not None and record.state.ended)
     if waits and desk.revocations is not None:
