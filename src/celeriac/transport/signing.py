@@ -76,8 +76,18 @@ class Signer:
         if not content_type:
             content_type, encoding, body = dumps(body, serializer=serializer)
         written = body.encode(encoding or "utf-8") if isinstance(body, str) else bytes(body)
-        code = self._code(self._keys[self._name], written, headers, content_type)
-        return written, {**headers, SIGNATURE: f"{self._name}:{code}"}, (content_type, encoding or "utf-8")
+        signature = self.signature(self.head(headers, content_type), written)
+        return written, {**headers, SIGNATURE: signature}, (content_type, encoding or "utf-8")
+
+    def signature(self, head: str, body: bytes) -> str:
+        """What the header says of a body and what :meth:`head` made of the headers."""
+        return f"{self._name}:{_code(self._keys[self._name], head, body)}"
+
+    @staticmethod
+    def head(headers: Mapping[str, Any], content_type: str) -> str:
+        """What is signed beside the body."""
+        said = [content_type, *(headers.get(name) for name in _SIGNED)]
+        return json.dumps(said, separators=(",", ":"), sort_keys=True, default=str)
 
     def check(self, envelope: Envelope) -> None:
         """Return if a message is signed by somebody who has a key.
@@ -92,14 +102,13 @@ class Signer:
         key = self._keys.get(name)
         if key is None:
             raise MalformedMessage(part="the signature", problem="is made with a key that is not known here")
-        right = self._code(key, envelope.body, envelope.headers, envelope.content_type)
+        right = _code(key, self.head(envelope.headers, envelope.content_type), envelope.body)
         if not hmac.compare_digest(code.encode(), right.encode()):
             raise MalformedMessage(
                 part="the signature", problem="is not that of this message: it was changed, or forged"
             )
 
-    @staticmethod
-    def _code(key: bytes, body: bytes, headers: Mapping[str, Any], content_type: str) -> str:
-        said = [content_type, *(headers.get(name) for name in _SIGNED)]
-        head = json.dumps(said, separators=(",", ":"), sort_keys=True, default=str).encode()
-        return hmac.new(key, b"%d:%b%b" % (len(head), head, body), hashlib.sha256).hexdigest()
+
+def _code(key: bytes, head: str, body: bytes) -> str:
+    said = head.encode()
+    return hmac.new(key, b"%d:%b%b" % (len(said), said, body), hashlib.sha256).hexdigest()

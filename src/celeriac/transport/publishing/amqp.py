@@ -145,8 +145,6 @@ class PublishingAMQP(LosslessAMQP):
         """A task's message with options of :meth:`celery.Celery.send_task`, or ``None`` where it is no plain one."""
         if self.sender is None or not all(isinstance(router, MapRoute) for router in self.routes):
             return None
-        if self.signer is not None:  # no two messages have one signature
-            return None
         if not (options.get("ignore_result") or _is_deaf(self.app.backend)):
             return None
         try:
@@ -178,7 +176,7 @@ class PublishingAMQP(LosslessAMQP):
         def make() -> Template | None:
             return self.template_with(task, options, masked=masked)
 
-        if self.sender is None or self.observed or (template := make()) is None:
+        if self.sender is None or self.observed or self.signer is not None or (template := make()) is None:
             return None
         return RedisBulk(
             self.sender,

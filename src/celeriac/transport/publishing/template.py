@@ -13,6 +13,7 @@ from kombu.utils.json import JSONEncoder, dumps
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.message import envelope, properties_of
 from celeriac.transport.publishing.shown import shown_args, shown_kwargs
+from celeriac.transport.signing import SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
     from celeriac.transport.publishing.message import Binding, Layout
     from celeriac.transport.publishing.told import Told
+    from celeriac.transport.signing import Signer
 
 __all__ = ["Camera", "Lineage", "Template", "Untemplated", "is_kombus_json"]
 
 # Texts that stand for what is filled in later: as unlikely in a message as a UUID is in another's place.
-_ID, _ROOT, _PARENT, _REPLY, _TAG, _BODY, _ARGS, _KWARGS = (f"{name}-{fresh_id()}" for name in "irptgbak")
+_ID, _ROOT, _PARENT, _REPLY, _TAG, _BODY, _ARGS, _KWARGS, _SIGN = (f"{name}-{fresh_id()}" for name in "irptgbaks")
 _ARGS_SHOWN: Final = f"('{_ARGS}',)"
 _KWARGS_SHOWN: Final = f"{{'{_KWARGS}': 0}}"
 _HOLES: Final = {
@@ -35,6 +37,7 @@ _HOLES: Final = {
     _REPLY: "reply_to",
     _TAG: "tag",
     _BODY: "body",
+    _SIGN: "signature",
     f'"{_ARGS_SHOWN}"': "argsrepr",
     f'"{_KWARGS_SHOWN}"': "kwargsrepr",
 }
@@ -102,6 +105,10 @@ class Template:
         self.timed = bool(headers["eta"] or headers["expires"])
         """Whether it names a moment, so that it cannot serve for long."""
         priority = said.pop("priority", 0) or 0
+        self._signer: Signer | None = getattr(app.amqp, "signer", None)
+        if self._signer is not None:
+            self._head = _with_holes(self._signer.head(headers, _KOMBUS_JSON[0]))
+            headers = {**headers, SIGNATURE: _SIGN}
         self.key = layout.key(binding.queue, priority)
         """The list that it goes to."""
         text = envelope(
@@ -175,6 +182,9 @@ class Template:
             "reply_to": reply_to,
             "tag": fresh_id(),
         }
+        if self._signer is not None:
+            body = f"[{_encode(args)}, {_encode(kwargs)}, {self._embedded}]"
+            values["signature"] = self._signer.signature(self._head % values, body.encode())
         if args or kwargs or masked:
             values.update(self._filling(args, kwargs, masked))
             call = _CALL % values if self.told is not None else ""
