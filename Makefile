@@ -101,6 +101,10 @@ celery-worker: $(STAMP) ## a worker with four processes
 celery-worker-queue: $(STAMP) ## a worker for some queues: make celery-worker-queue QUEUE=high_priority,low_priority
 	@$(CELERY) worker $(LEVEL) --queues=$(or $(QUEUE),$(error say which: make celery-worker-queue QUEUE=high_priority))
 
+.PHONY: migrate
+migrate: $(STAMP) ## make or change the tables of history and outbox in DATABASE_URL
+	@$(BIN)/python -m celeriac db upgrade
+
 .PHONY: celery-beat
 celery-beat: $(STAMP) ## beat; run one and no more
 	@mkdir -p .data
