@@ -75,6 +75,9 @@ def test_a_signed_task_runs_however_it_is_sent(signed):
         assert app.send_task("add", (1, 1)).get(timeout=60) == 2
         report = registry.add.enqueue_many([(1, 2), (3, 4)])
         assert [each.get(timeout=60) for each in report.results()] == [3, 7]
+        report = registry.ping.enqueue_many([(), ()])
+        assert [each.get(timeout=60) for each in report.results()] == [{"result": "pong"}] * 2
+        assert registry.ping.delay().get(timeout=60) == {"result": "pong"}
 
 
 def test_what_a_worker_sends_is_signed_as_well(signed):

@@ -176,7 +176,7 @@ class PublishingAMQP(LosslessAMQP):
         def make() -> Template | None:
             return self.template_with(task, options, masked=masked)
 
-        if self.sender is None or self.observed or self.signer is not None or (template := make()) is None:
+        if self.sender is None or self.observed or (template := make()) is None:
             return None
         return RedisBulk(
             self.sender,

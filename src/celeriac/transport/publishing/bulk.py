@@ -79,7 +79,8 @@ class RedisBulk:
         """
         if self._template.timed:
             self._template, self._bare = self._make(), ""
-        if not self._bare:
+        signed = self._template.signed
+        if not self._bare and not signed:
             self._bare = _line(self._template.bare(self._reply_to, self._lineage))
             self._bare_call = self._template.bare_call(self._lineage)
         prefix, bare = fresh_id()[:24], self._bare
@@ -88,7 +89,7 @@ class RedisBulk:
         calls: list[str] = []
         size = 0
         for position, task_id, args, kwargs, masked in messages:
-            if args or kwargs or masked:
+            if args or kwargs or masked or signed:
                 text, call = self._template.render_told(
                     task_id, args, kwargs, reply_to=self._reply_to, lineage=self._lineage, masked=masked
                 )

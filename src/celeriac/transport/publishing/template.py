@@ -106,6 +106,8 @@ class Template:
         """Whether it names a moment, so that it cannot serve for long."""
         priority = said.pop("priority", 0) or 0
         self._signer: Signer | None = getattr(app.amqp, "signer", None)
+        self.signed = self._signer is not None
+        """Whether each message has a signature, so that no two are alike but for their ids."""
         if self._signer is not None:
             self._head = _with_holes(self._signer.head(headers, _KOMBUS_JSON[0]))
             headers = {**headers, SIGNATURE: _SIGN}
@@ -205,7 +207,7 @@ class Template:
         return f'["%(id)s",{said[0]},{said[1]},[[],{{}}]]'.replace("%", "%%").replace("%%(id)s", "%(id)s")
 
     def bare(self, reply_to: str, lineage: Lineage | None = None) -> str:
-        """The message of every call without arguments, as a format string of ``id`` and ``tag``."""
+        """The message of every call without arguments, unsigned, as a format string of ``id`` and ``tag``."""
         root, parent = (None, None) if lineage is None else lineage
         filled = {
             "root": '"%(id)s"' if root is None else _encode(root).replace("%", "%%"),
