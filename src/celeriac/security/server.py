@@ -35,6 +35,8 @@ _TIMEOUT: Final = 0.5
 """Seconds that the server may take: a request waits for it."""
 _REST: Final = 1.0
 """Seconds for which nobody asks a server that did not answer, so that it does not hold up every request."""
+_GATHER: Final = 0.01
+"""Seconds that a command without an answer waits for others to travel with."""
 _BATCH: Final = 256
 _MOST_TOLD: Final = 10_000
 """Commands without an answer that may wait to be sent."""
@@ -61,6 +63,7 @@ class Server:
         self._told = 0
         self._held: list[Command] = []
         self._sending: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._rests_until = 0.0
         self._why = ""
@@ -74,7 +77,8 @@ class Server:
         if time.monotonic() < self._rests_until:
             raise RedisConnectionError(self._why)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._put(command, future)
+        self._asked.append((command, future))
+        self._go()
         return await future
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[bytes | str | float] = ()) -> Any:
@@ -96,20 +100,25 @@ class Server:
         if self._told >= _MOST_TOLD:
             return False
         self._told += 1
-        self._put(command, None)
+        self._asked.append((command, None))
+        self._send_later()
         return True
 
     async def close(self) -> None:
         """Send what waits, and close the connection. The next use opens another."""
-        while self._sending is not None:
-            await asyncio.wait([self._sending])
+        while self._asked or self._sending is not None:
+            self._go()
+            if self._sending is not None:
+                await asyncio.wait([self._sending])
         if self._executor is not None:
             executor, self._executor = self._executor, None
             await asyncio.get_running_loop().run_in_executor(executor, self._link.close)
             executor.shutdown(wait=False)
 
-    def _put(self, command: Command, future: asyncio.Future[Any] | None) -> None:
-        self._asked.append((command, future))
+    def _go(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send())
 
@@ -118,8 +127,15 @@ class Server:
             while self._asked:
                 batch = [self._asked.popleft() for _ in range(min(_BATCH, len(self._asked)))]
                 self._settle(batch, await self._replies([command for command, _ in batch]))
+                if all(future is None for _, future in self._asked):  # nobody waits for the rest
+                    break
         finally:
             self._sending = None
+            self._send_later()
+
+    def _send_later(self) -> None:
+        if self._asked and self._sending is None and self._later is None:
+            self._later = asyncio.get_running_loop().call_later(_GATHER, self._go)
 
     async def _replies(self, commands: list[Command]) -> list[Any]:
         if time.monotonic() < self._rests_until:
