@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from unittest.mock import patch
 
 from sybil import Document, Region, Sybil
 from sybil.evaluators.doctest import DocTestEvaluator
@@ -83,7 +82,11 @@ def run_python(page: Path) -> int:
     module = ModuleType("__main__")
     document.namespace = vars(module)
     examples = list(document.examples())
-    with patch.dict(sys.modules, {"__main__": module}):  # where pydantic and Celery look for the classes of a page
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = module  # where pydantic and Celery look for the classes of a page
+    try:
         for example in examples:
             example.evaluate()
+    finally:
+        sys.modules["__main__"] = main  # and nothing else: what a page imported stays imported
     return len(examples)
