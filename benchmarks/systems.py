@@ -93,7 +93,7 @@ SYSTEMS: tuple[System, ...] = (
         "celeriac",
         (_celery("celeriac", 1, "-c", "2"),),
         share=1.0,
-        measures=("enqueue", "drain", "silent", "latency", "backlog", "eta", "canvas"),
+        measures=("enqueue", "drain", "silent", "latency", "backlog", "eta", "canvas", "history"),
         bulk="`enqueue_many`",
         list_key="default\x06\x166",  # where kombu puts what has our normal priority
         settings="`worker -c 2`: the pool that the service has by default",

@@ -100,6 +100,20 @@ _TABLES = (
         "group_rate",
         (("group, members/s", "group_rate", ",.0f"), ("chord, members/s", "chord_rate", ",.0f")),
     ),
+    (
+        "With a history: off, told of, and written to SQLite by the same worker",
+        "history",
+        "off_rate",
+        (
+            ("call µs CPU, off", "off_single", ".1f"),
+            ("told", "told_single", ".1f"),
+            ("of many µs CPU, off", "off_bulk", ".1f"),
+            ("told", "told_bulk", ".1f"),
+            ("run µs CPU, off", "off_run", ".0f"),
+            ("told", "told_run", ".0f"),
+            ("written", "written_run", ".0f"),
+        ),
+    ),
 )
 
 

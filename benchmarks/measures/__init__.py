@@ -9,6 +9,7 @@ from benchmarks.measures.canvas import canvas
 from benchmarks.measures.drain import drain, silent
 from benchmarks.measures.enqueue import enqueue
 from benchmarks.measures.eta import eta
+from benchmarks.measures.history import history
 from benchmarks.measures.latency import latency
 
 if TYPE_CHECKING:
@@ -27,4 +28,5 @@ MEASURES: Mapping[str, Callable[[Bench, System], dict[str, float]]] = {
     "backlog": backlog,
     "eta": eta,
     "canvas": canvas,
+    "history": history,
 }

@@ -15,8 +15,8 @@ from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.waiting import until
 
 from celeriac import CeleryAppConfig, create_celery_app
-from celeriac.worker.guardian import Guardian, is_stopped
 from celeriac.worker.leasing import Leasing
+from celeriac.worker.resident.guardian import Guardian, is_stopped
 
 LEASES = "celeriac.leases"
 LEASE = 0.6
@@ -105,7 +105,7 @@ def test_a_server_that_comes_back_is_told_again(tmp_path):
 WORKER = """
 import sys
 from tests.integration.test_guardian import leasing_on
-from celeriac.worker.guardian import Guardian
+from celeriac.worker.resident.guardian import Guardian
 guardian = Guardian(leasing_on(sys.argv[1]))
 guardian.guard(["me"])
 print(guardian.pid, flush=True)

@@ -14,7 +14,7 @@ from celeriac import TaskController, create_celery_app, task
 from celeriac.tasks.execution import register_task
 
 app = create_celery_app()
-app.conf.worker_pool = "celeriac.worker.pool:LanePool"
+app.conf.worker_pool = "celeriac.worker.lane.pool:LanePool"
 
 
 class Beside(TaskController):

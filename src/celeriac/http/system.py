@@ -33,7 +33,7 @@ class WorkerView(BaseModel):
 
     name: str = Field(examples=["celery@host"])
     pid: int | None = None
-    pool: str | None = Field(default=None, examples=["celeriac.worker.pool:LanePool"])
+    pool: str | None = Field(default=None, examples=["celeriac.worker.lane.pool:LanePool"])
     concurrency: int | None = None
     uptime: int | None = Field(default=None, description="Seconds.")
     processed: int = Field(description="Tasks since it started.")

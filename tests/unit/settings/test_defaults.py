@@ -28,7 +28,7 @@ OURS = {
     "broker_connection_retry_on_startup": True,
     "broker_pool_limit": 10,
     "worker_concurrency": None,
-    "worker_pool": "celeriac.worker.pool:LanePool",
+    "worker_pool": "celeriac.worker.lane.pool:LanePool",
     "worker_hijack_root_logger": True,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from celeriac.worker.buckets import Buckets, SharedBucket
+from celeriac.worker.lane.buckets import Buckets, SharedBucket
 
 
 def test_processes_share_one_rate() -> None:

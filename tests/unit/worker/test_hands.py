@@ -6,7 +6,7 @@ import threading
 
 from tests.faults.harness.waiting import until
 
-from celeriac.worker.hands import Hands
+from celeriac.worker.resident.hands import Hands
 
 
 def test_as_many_jobs_run_at_once_as_there_are_threads_and_no_more():

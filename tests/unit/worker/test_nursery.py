@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from celeriac.worker.nursery import Birth, Death, Nursery
+from celeriac.worker.lane.nursery import Birth, Death, Nursery
 
 
 def obedient(slot: int, pipe: socket.socket) -> int:

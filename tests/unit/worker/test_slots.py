@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from celeriac.worker.slots import Phase, SlotTable
+from celeriac.worker.lane.slots import Phase, SlotTable
 
 
 def test_a_slot_shows_what_another_process_runs() -> None:

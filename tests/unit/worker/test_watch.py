@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.faults.harness.waiting import until
 
-from celeriac.worker.watch import Watch
+from celeriac.worker.resident.watch import Watch
 
 
 class Seen:

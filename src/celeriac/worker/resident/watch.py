@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from celeriac.worker.run import Run
+    from celeriac.worker.resident.run import Run
 
 __all__ = ["Watch"]
 

@@ -13,13 +13,13 @@ from celery.exceptions import Ignore
 
 from celeriac.tasks.interruption import GivenBack
 from celeriac.tasks.loop import Bounds, bounds, when_stuck
-from celeriac.worker.slots import BEGUN
+from celeriac.worker.lane.slots import BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from celeriac.worker.running import Runner
+    from celeriac.worker.lane.running import Runner
 
 __all__ = ["Crew"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import select
@@ -15,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from billiard.context import ForkContext
 
+from celeriac.worker.parentage import die_with_parent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Birth", "Death", "Nursery", "die_with_parent"]
+__all__ = ["Birth", "Death", "Nursery"]
 
 _ORDER: Final = struct.Struct("=i")
 _NEWS: Final = struct.Struct("=iii")
 _BORN, _DIED = 1, 2
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Birth(NamedTuple):
@@ -38,16 +38,6 @@ class Death(NamedTuple):
 
     slot: int
     status: int
-
-
-def die_with_parent() -> None:
-    """Let the kernel kill this process with its parent, where it can; elsewhere a closed pipe has to do."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before it was asked to tell
-        os._exit(1)
 
 
 class Nursery:

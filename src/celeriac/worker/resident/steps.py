@@ -10,10 +10,10 @@ from celery import bootsteps
 from celery.concurrency import solo, thread
 from celery.worker.consumer.tasks import Tasks
 
-from celeriac.worker.guardian import Guardian
 from celeriac.worker.leasing import Leasing
-from celeriac.worker.solo import SoloPool
-from celeriac.worker.threads import ThreadsPool
+from celeriac.worker.resident.guardian import Guardian
+from celeriac.worker.resident.solo import SoloPool
+from celeriac.worker.resident.threads import ThreadsPool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from kombu.common import ignore_errors
 from kombu.exceptions import OperationalError
 
-from celeriac.worker.drain import Drain
-from celeriac.worker.lane import Lane
+from celeriac.worker.lane.claiming import Lane
+from celeriac.worker.lane.drain import Drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from celeriac.worker.child import ChildOptions
-    from celeriac.worker.duty import Duty
-    from celeriac.worker.running import Runner
+    from celeriac.worker.lane.child import ChildOptions
+    from celeriac.worker.lane.duty import Duty
+    from celeriac.worker.lane.running import Runner
 
 __all__ = ["Consuming"]
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 from celery.concurrency.base import BasePool
 from celery.worker import state
 
-from celeriac.worker.buckets import Buckets
-from celeriac.worker.child import Child, ChildOptions
-from celeriac.worker.nursery import Nursery
-from celeriac.worker.slots import SlotTable
-from celeriac.worker.steps import LaneTasks
-from celeriac.worker.supervisor import Supervisor
+from celeriac.worker.lane.buckets import Buckets
+from celeriac.worker.lane.child import Child, ChildOptions
+from celeriac.worker.lane.nursery import Nursery
+from celeriac.worker.lane.slots import SlotTable
+from celeriac.worker.lane.steps import LaneTasks
+from celeriac.worker.lane.supervisor import Supervisor
 
 __all__ = ["LanePool"]
 
@@ -31,7 +31,7 @@ class LanePool(BasePool):
     together. Here the main process takes no task messages: it keeps Celery's blueprint, signals, remote control and
     events, and supervises the children through memory that it shares with them.
 
-    It is chosen by ``worker_pool = "celeriac.worker.pool:LanePool"``, the default of our applications. Celery's
+    It is chosen by ``worker_pool = "celeriac.worker.lane.pool:LanePool"``, the default of our applications. Celery's
     command line takes that setting for ``--pool=prefork`` too; ``CELERY_WORKER_POOL=prefork`` gives true prefork.
     """
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from celeriac.worker.consuming import Consuming
-    from celeriac.worker.running import Runner
+    from celeriac.worker.lane.consuming import Consuming
+    from celeriac.worker.lane.running import Runner
 
 __all__ = ["Attendant"]
 

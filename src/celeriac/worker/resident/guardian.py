@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from redis.exceptions import RedisError
 
 from celeriac.transport.redis.leases import RENEWALS
-from celeriac.worker.nursery import die_with_parent
+from celeriac.worker.parentage import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

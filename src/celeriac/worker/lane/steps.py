@@ -11,8 +11,8 @@ from celery.worker.consumer.control import Control
 from celery.worker.consumer.tasks import Tasks
 
 from celeriac.transport.redis.channel import LeasedChannel
-from celeriac.worker.mirror import Mirror
-from celeriac.worker.remote import Remote
+from celeriac.worker.lane.mirror import Mirror
+from celeriac.worker.lane.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from celeriac.worker.slots import Slot
+    from celeriac.worker.lane.slots import Slot
 
 __all__ = ["Duty"]
 

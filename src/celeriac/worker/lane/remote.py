@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from celeriac.worker.mirror import Mirror
-    from celeriac.worker.supervisor import Supervisor
+    from celeriac.worker.lane.mirror import Mirror
+    from celeriac.worker.lane.supervisor import Supervisor
 
 __all__ = ["Remote"]
 

@@ -20,7 +20,7 @@ from celeriac.worker.records import einfo_of, from_raw, restored
 
 if TYPE_CHECKING:
     from celeriac.transport.redis.broker import Parked, RedisBroker
-    from celeriac.worker.members import End
+    from celeriac.worker.lane.members import End
 
 __all__ = ["Clerk"]
 

@@ -10,13 +10,13 @@ from celery.worker import state
 from typing_extensions import override
 
 from celeriac.tasks.interruption import Interruptible
-from celeriac.worker.hands import Hands
-from celeriac.worker.run import Run
-from celeriac.worker.running import Limits
-from celeriac.worker.watch import Watch
+from celeriac.worker.limits import Limits
+from celeriac.worker.resident.hands import Hands
+from celeriac.worker.resident.run import Run
+from celeriac.worker.resident.watch import Watch
 
 if TYPE_CHECKING:
-    from celeriac.worker.guardian import Guardian
+    from celeriac.worker.resident.guardian import Guardian
 
 __all__ = ["ThreadsPool"]
 

@@ -12,8 +12,8 @@ from celery.worker import state
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from celeriac.worker.members import Member
-    from celeriac.worker.supervisor import Supervisor
+    from celeriac.worker.lane.members import Member
+    from celeriac.worker.lane.supervisor import Supervisor
 
 __all__ = ["Mirror", "MirroredRequest"]
 

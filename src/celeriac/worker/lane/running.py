@@ -17,16 +17,17 @@ from celery.worker import strategy as celery_strategy
 from celery.worker.request import Request
 
 from celeriac.tasks.guarded import failure_of
-from celeriac.worker.crew import Crew
+from celeriac.worker.lane.crew import Crew
 from celeriac.worker.records import described, einfo_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from celeriac.worker.desk import Desk
-    from celeriac.worker.slots import Slot
+    from celeriac.worker.lane.desk import Desk
+    from celeriac.worker.lane.slots import Slot
+    from celeriac.worker.limits import Limits
 
-__all__ = ["InPlacePool", "Limits", "Runner", "Settling"]
+__all__ = ["InPlacePool", "Runner", "Settling"]
 
 logger = logging.getLogger("celery.worker.strategy")
 
@@ -55,19 +56,6 @@ class Settling:
         self.acknowledge = acknowledge
         self.flush = flush
         self.give_back = give_back
-
-
-class Limits:
-    """What the pool was told of time limits, for tasks and messages that say nothing. Seconds."""
-
-    def __init__(self, soft: float | None, hard: float | None) -> None:
-        self.soft = soft
-        self.hard = hard
-
-    def of(self, task: Any, said: Any) -> tuple[float | None, float | None]:
-        """Soft and hard limit of one message: its own, else the task's, else the worker's."""
-        hard, soft = said or (None, None)
-        return soft or task.soft_time_limit or self.soft, hard or task.time_limit or self.hard
 
 
 class InPlacePool(BasePool):

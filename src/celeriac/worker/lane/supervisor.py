@@ -11,16 +11,16 @@ from collections import Counter
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Final
 
-from celeriac.worker.clerk import Clerk
-from celeriac.worker.members import GRACE, Member, Why
-from celeriac.worker.nursery import Birth, Nursery
-from celeriac.worker.slots import Phase
+from celeriac.worker.lane.clerk import Clerk
+from celeriac.worker.lane.members import GRACE, Member, Why
+from celeriac.worker.lane.nursery import Birth, Nursery
+from celeriac.worker.lane.slots import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
-    from celeriac.worker.slots import SlotTable
+    from celeriac.worker.lane.slots import SlotTable
 
 __all__ = ["Supervisor"]
 

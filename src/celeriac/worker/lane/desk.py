@@ -16,14 +16,14 @@ from celery.worker.consumer.consumer import Consumer
 from kombu.asynchronous.timer import Timer
 from kombu.common import ignore_errors
 
-from celeriac.worker.buckets import SharedBucket
+from celeriac.worker.lane.buckets import SharedBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from celery import Celery
 
-    from celeriac.worker.buckets import Buckets
+    from celeriac.worker.lane.buckets import Buckets
 
 __all__ = ["Desk"]
 

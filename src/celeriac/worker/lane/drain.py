@@ -6,12 +6,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from celeriac.worker.lane import WORTH_A_TRIP
-from celeriac.worker.running import UNKNOWN, Settling
+from celeriac.worker.lane.claiming import WORTH_A_TRIP
+from celeriac.worker.lane.running import UNKNOWN, Settling
 
 if TYPE_CHECKING:
-    from celeriac.worker.duty import Duty
-    from celeriac.worker.running import Runner
+    from celeriac.worker.lane.duty import Duty
+    from celeriac.worker.lane.running import Runner
 
 __all__ = ["Drain"]
 

@@ -16,18 +16,19 @@ from celery.app.task import Task
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker import state
 
-from celeriac.worker.attendant import Attendant
-from celeriac.worker.consuming import Consuming
-from celeriac.worker.desk import Desk
-from celeriac.worker.duty import Duty
-from celeriac.worker.running import InPlacePool, Limits, Runner
-from celeriac.worker.stacks import keep_by_thread
+from celeriac.worker.lane.attendant import Attendant
+from celeriac.worker.lane.consuming import Consuming
+from celeriac.worker.lane.desk import Desk
+from celeriac.worker.lane.duty import Duty
+from celeriac.worker.lane.running import InPlacePool, Runner
+from celeriac.worker.lane.stacks import keep_by_thread
+from celeriac.worker.limits import Limits
 
 if TYPE_CHECKING:
     import socket
 
-    from celeriac.worker.buckets import Buckets
-    from celeriac.worker.slots import Slot, SlotTable
+    from celeriac.worker.lane.buckets import Buckets
+    from celeriac.worker.lane.slots import Slot, SlotTable
 
 __all__ = ["Child", "ChildOptions"]
 

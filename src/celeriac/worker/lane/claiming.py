@@ -8,11 +8,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from celeriac.worker.running import UNKNOWN, Settling
+from celeriac.worker.lane.running import UNKNOWN, Settling
 
 if TYPE_CHECKING:
-    from celeriac.worker.duty import Duty
-    from celeriac.worker.running import Runner
+    from celeriac.worker.lane.duty import Duty
+    from celeriac.worker.lane.running import Runner
 
 __all__ = ["BATCH", "Lane"]
 

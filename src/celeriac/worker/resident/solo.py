@@ -13,12 +13,12 @@ from celery.utils import log
 from celery.worker import state
 
 from celeriac.tasks.interruption import Interruptible
-from celeriac.worker.run import Run
-from celeriac.worker.running import Limits
-from celeriac.worker.watch import Watch
+from celeriac.worker.limits import Limits
+from celeriac.worker.resident.run import Run
+from celeriac.worker.resident.watch import Watch
 
 if TYPE_CHECKING:
-    from celeriac.worker.guardian import Guardian
+    from celeriac.worker.resident.guardian import Guardian
 
 __all__ = ["SoloPool"]
 

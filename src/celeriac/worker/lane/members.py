@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import socket
 
-    from celeriac.worker.nursery import Nursery
-    from celeriac.worker.slots import Slot
+    from celeriac.worker.lane.nursery import Nursery
+    from celeriac.worker.lane.slots import Slot
 
 __all__ = ["GRACE", "End", "Member", "Why"]
 

@@ -1,0 +1,1 @@
+"""Pools whose tasks run in the process of the worker: threads and solo."""
