@@ -32,11 +32,15 @@ class Office:
     history: TaskHistory
     services: Services
     http: httpx.Client
+    broker: str | None = None
+    """Another broker than Redis."""
 
     @contextmanager
     def worker(self, **options: Any) -> Generator[WorkerProcess]:
         """A worker that keeps the history."""
         env = {"CELERY_HISTORY_ENABLED": "true", "DATABASE_URL": self.database}
+        if self.broker is not None:
+            env["CELERY_BROKER_URL"] = self.broker
         options.setdefault("concurrency", 2)
         with WorkerProcess(APP, redis_url=self.url, env=env, **options) as process:
             yield process
@@ -54,4 +58,4 @@ def office(url: str, database: str, **options: Any) -> Generator[Office]:
         stack.callback(history.close)
         services = Services(app, registry, history)
         http = stack.enter_context(door(services, url))
-        yield Office(url, database, app, registry, history, services, http)
+        yield Office(url, database, app, registry, history, services, http, options.get("broker_url"))

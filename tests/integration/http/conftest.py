@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from sqlalchemy import create_engine
 from tests.kit.office import Office, office
 
+from celeriac.history.database import engine_of
 from celeriac.history.schema import upgrade
 from celeriac.testing.servers import redis_server
 
@@ -50,8 +50,12 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Office]:
 
 def made(directory: Path) -> str:
     """A database with its tables."""
-    url = f"sqlite:///{directory / 'history.db'}"
-    engine = create_engine(url)
+    return with_tables(f"sqlite:///{directory / 'history.db'}")
+
+
+def with_tables(url: str) -> str:
+    """The same database, with its tables."""
+    engine = engine_of(url)
     upgrade(engine)
     engine.dispose()
     return url
