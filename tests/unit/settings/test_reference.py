@@ -57,7 +57,7 @@ def test_the_example_of_an_environment_repeats_the_defaults(environ):
     commented = dict(re.findall(r"^#([A-Z_]+)=(.*)$", text, re.MULTILINE))
     environ(**commented)
     changed = {"broker_url", "imports", "include", "autodiscover", "task_queues", "worker_concurrency"}
-    changed |= {"result_backend", "result_backend_pool_limit"}
+    changed |= {"result_backend", "result_backend_pool_limit", "history_database_url"}
     given = CelerySettings()
     for name in set(values_from(commented, CelerySettings.model_fields)) - changed:
         assert getattr(given, name) == getattr(defaults, name), name
