@@ -20,7 +20,7 @@ API := delivery.http.app:app
 
 DEV = $(BIN)/python -m celeriac dev --app=$(APP) --api=$(API)
 # On a developer's machine nobody is asked who they are; the server listens on this machine alone.
-OPEN = HTTP_AUTH=$${HTTP_AUTH:-off}
+OPEN = HTTP_AUTH=$${HTTP_AUTH:-off} HTTP_RATE_LIMIT=$${HTTP_RATE_LIMIT:-off}
 CELERY = $(BIN)/celery --app=$(APP)
 LEVEL = --loglevel=$${LOGGING_LEVEL:-INFO}
 

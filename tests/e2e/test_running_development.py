@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from celery import Celery
 from tests.e2e.made import Made, copy_checkout
@@ -14,6 +15,7 @@ from celeriac.testing.embedded import EmbeddedRedis, answers
 pytestmark = pytest.mark.timeout(180)
 
 WORKER_READY = r"worker-\d+@\S+ ready\."
+HTTP_READY = r"Uvicorn running on"
 BEAT_READY = r"beat: Starting"
 
 
@@ -46,7 +48,7 @@ def test_make_dev_runs_everything_on_one_screen_and_ctrl_c_stops_all(checkout):
         assert executed(url, "ping") == {"result": "pong"}
         dev.interrupt()
     table, _ = re.split(r"\n\s*\n", dev.output, maxsplit=1)
-    for name in ("redis", "app", "worker", "beat"):
+    for name in ("redis", "app", "api", "worker", "beat", "http"):
         assert re.search(rf"^{name}\b", table, re.MULTILINE)
     assert "log level INFO" in table
     assert str(urlsplit(url).password) not in dev.output
@@ -74,6 +76,23 @@ def test_make_celery_beat_dev_starts_beat_that_starts_again_when_the_schedule_ch
         edit(checkout, "delivery/tasks/schedule.py")
         beat.wait_for(BEAT_READY, times=2)
         beat.interrupt()
+    assert not EmbeddedRedis(checkout / ".data").alive
+
+
+def test_make_http_dev_serves_on_this_machine_and_starts_again_when_the_code_changes(checkout):
+    with Made(checkout, "http-dev") as http:
+        http.wait_for(HTTP_READY)
+        address = re.search(r"http://127\.0\.0\.1:\d+", http.output)
+        assert address is not None
+        with httpx.Client(base_url=address[0], timeout=30) as client:
+            assert client.get("/healthz").json() == {"status": "ok"}
+            sent = client.post("/api/v1/tasks/ping")
+            assert sent.status_code == 202
+            edit(checkout, "core/health/service.py")
+            http.wait_for(HTTP_READY, times=2)
+            assert client.get("/celery/status").json()["status"] == "degraded"
+        assert "HTTP_AUTH IS OFF" in http.output
+        http.interrupt()
     assert not EmbeddedRedis(checkout / ".data").alive
 
 
