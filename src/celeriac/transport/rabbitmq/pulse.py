@@ -10,13 +10,25 @@ import os
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 from weakref import WeakSet
 
-if TYPE_CHECKING:
-    from celeriac.transport.rabbitmq.transport import SafeConnection
+__all__ = ["Beating", "keep_alive"]
 
-__all__ = ["keep_alive"]
+
+class Beating(Protocol):
+    """A connection that can say that it lives."""
+
+    heartbeat: Any
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is open."""
+        ...
+
+    def beat(self) -> None:
+        """Say so, if that is due."""
+        ...
 
 
 class _Pulse:
@@ -24,10 +36,10 @@ class _Pulse:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connections: WeakSet[SafeConnection] = WeakSet()
+        self._connections: WeakSet[Beating] = WeakSet()
         self._thread: threading.Thread | None = None
 
-    def add(self, connection: SafeConnection) -> None:
+    def add(self, connection: Beating) -> None:
         with self._lock:
             self._connections.add(connection)
             if self._thread is None:
@@ -50,7 +62,7 @@ class _Pulse:
 _pulse = _Pulse()
 
 
-def keep_alive(connection: SafeConnection) -> None:
+def keep_alive(connection: Beating) -> None:
     """Send heartbeats for a connection as long as it is open, whatever its own thread does."""
     _pulse.add(connection)
 

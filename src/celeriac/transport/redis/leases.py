@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -17,9 +17,8 @@ from celeriac.transport.redis.broker import RedisBroker
 
 if TYPE_CHECKING:
     from celeriac.transport.link import Link
-    from celeriac.transport.redis.intake import Intake
 
-__all__ = ["RENEWALS", "SWEEP_EVERY", "LeaseKeeper"]
+__all__ = ["RENEWALS", "SWEEP_EVERY", "Holder", "LeaseKeeper"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +30,32 @@ _HELD_AT_MOST: Final = 0.004
 """Seconds that an acknowledgement waits for others to travel with."""
 
 
+class Holder(Protocol):
+    """Whose lease it is. See :class:`celeriac.transport.redis.intake.Intake`."""
+
+    owner: str
+    broker: RedisBroker
+    held: dict[str, str]
+    users: int
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits to be settled, or to go back."""
+        ...
+
+    def return_pending(self, broker: RedisBroker) -> None:
+        """Send back what could not go while the server was away."""
+        ...
+
+    def flush(self, broker: RedisBroker | None = None) -> int:
+        """Settle what is done."""
+        ...
+
+    def retire(self) -> bool:
+        """End the lease if nothing needs it any more."""
+        ...
+
+
 class LeaseKeeper:
     """A daemon thread with a connection of its own.
 
@@ -38,7 +63,7 @@ class LeaseKeeper:
     sends acknowledgements that the consuming thread is too busy to send.
     """
 
-    def __init__(self, intake: Intake, link: Link) -> None:
+    def __init__(self, intake: Holder, link: Link) -> None:
         self.also: set[str] = set()
         """Further owners to renew: the processes of a pool."""
         self._intake = intake

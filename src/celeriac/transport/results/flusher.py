@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 from weakref import ref
 
-if TYPE_CHECKING:
-    from celeriac.transport.results.writer import ResultWriter
-
-__all__ = ["Flusher"]
+__all__ = ["Flusher", "Stores"]
 
 TICK: Final = 0.002
 """Seconds between two looks while results come in: what is found twice is stored, so none waits for two and a half."""
@@ -22,10 +19,35 @@ IDLE: Final = 10.0
 """Seconds without work after which the thread ends; the next result starts another."""
 
 
+class Stores(Protocol):
+    """What is flushed."""
+
+    @property
+    def coalesce(self) -> bool:
+        """Whether results may wait for others."""
+        ...
+
+    def pause(self) -> float:
+        """Seconds for which there is no use in trying."""
+        ...
+
+    def oldest(self) -> int | None:
+        """The number of what waits longest, or ``None``."""
+        ...
+
+    def newest(self) -> int:
+        """The number of what came last."""
+        ...
+
+    def attempt(self) -> Any:
+        """Store what waits."""
+        ...
+
+
 class Flusher:
     """Started by the first result that has to wait; ends when idle, or with its writer."""
 
-    def __init__(self, writer: ResultWriter) -> None:
+    def __init__(self, writer: Stores) -> None:
         self._writer = ref(writer)
         self._lock = threading.Lock()
         self._wake = threading.Event()

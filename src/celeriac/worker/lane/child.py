@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from billiard.process import current_process
@@ -28,30 +27,15 @@ if TYPE_CHECKING:
     import socket
 
     from celeriac.worker.lane.buckets import Buckets
+    from celeriac.worker.lane.options import ChildOptions
     from celeriac.worker.lane.slots import Slot, SlotTable
 
-__all__ = ["Child", "ChildOptions"]
+__all__ = ["Child"]
 
 logger = logging.getLogger(__name__)
 
 _RESET = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2")
 _IGNORED = ("SIGINT", "SIGQUIT")  # a terminal sends them to all; the parent says what comes of it
-
-
-@dataclass(frozen=True, slots=True)
-class ChildOptions:
-    """What each child of a pool is told."""
-
-    soft_timeout: float | None
-    hard_timeout: float | None
-    max_tasks: int | None
-    max_memory: int | None
-    """KiB of resident memory after which a child ends."""
-    prefetch: int
-    """Messages that may wait for a rate limit or their time, 0 for any number."""
-    coroutines: int
-    """Coroutines that run at once."""
-    disable_rate_limits: bool
 
 
 class Child:

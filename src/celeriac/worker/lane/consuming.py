@@ -16,8 +16,8 @@ from celeriac.worker.lane.drain import Drain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from celeriac.worker.lane.child import ChildOptions
     from celeriac.worker.lane.duty import Duty
+    from celeriac.worker.lane.options import ChildOptions
     from celeriac.worker.lane.running import Runner
 
 __all__ = ["Consuming"]

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from celery.exceptions import Ignore
 
@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from celeriac.worker.lane.running import Runner
+    from celeriac.worker.lane.slots import Slot
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "Host"]
 
 logger = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """Who runs all else in this child."""
+
+    slot: Slot
+    settling: Any
+
+    def aborted(self, request: Any, error: BaseException) -> None:
+        """Fail a task whose error came through Celery's tracer."""
+        ...
 
 
 class Crew:
@@ -37,7 +48,7 @@ class Crew:
         size: how many run at once.
     """
 
-    def __init__(self, runner: Runner, size: int) -> None:
+    def __init__(self, runner: Host, size: int) -> None:
         self._runner = runner
         self._places = list(range(min(size, BEGUN - 1), 0, -1))
         self._executor: ThreadPoolExecutor | None = None

@@ -9,8 +9,9 @@ from celery.concurrency.base import BasePool
 from celery.worker import state
 
 from celeriac.worker.lane.buckets import Buckets
-from celeriac.worker.lane.child import Child, ChildOptions
+from celeriac.worker.lane.child import Child
 from celeriac.worker.lane.nursery import Nursery
+from celeriac.worker.lane.options import ChildOptions
 from celeriac.worker.lane.slots import SlotTable
 from celeriac.worker.lane.steps import LaneTasks
 from celeriac.worker.lane.supervisor import Supervisor
