@@ -71,7 +71,7 @@ def events_router() -> APIRouter:
         progress, not each one between.
         """
         authorize(caller, TASKS_READ)
-        found = await look(desk, task_id)
+        found = await look(desk, task_id, together=True)
         if found.ended and _id_of(found.meta, found.status) == last_event_id:
             return Response(status_code=204)
         if desk.streams >= MOST_STREAMS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
+    from celeriac.history.records import TaskRecord
     from celeriac.http.past import Past
     from celeriac.tasks.registry import TasksRegistry
     from celeriac.transport.server import RedisServer
@@ -44,8 +46,12 @@ class Services:
         self._registry = registry
         self._history = history
         self.ask_history = Offload("The database")
+        self.ask_for_streams = Offload("The database", seconds=30.0)
+        """The same for streams, which clients open by the hundred when a network is back, and which may wait for it."""
         self.ask_redis = Offload("Redis")
         self.ask_broker = Offload("The broker")
+        self.looking: dict[str, asyncio.Task[TaskRecord | None]] = {}
+        """What is being looked up for streams, by task."""
         self.streams = 0
         """Event streams that are open."""
 
