@@ -12,6 +12,7 @@ from tests.kit.service import Container
 import celeriac
 from celeriac import CeleryAppConfig, CeleryPublisher, TaskController, create_celery_app, task
 
+APP_NAME = "tests.kit.chronicle"
 app = create_celery_app(CeleryAppConfig.from_mapping({"history_enabled": True, "task_max_deliveries": 2}))
 
 
@@ -73,4 +74,3 @@ def steps(self: Any, seconds: float) -> str:
 @app.task(name="parent")
 def parent() -> str:
     return str(echo.delay("child").id)
-

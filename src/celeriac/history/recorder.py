@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from celeriac.history.events import facts_of
@@ -78,7 +79,9 @@ class Recorder:
         self._me = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="celeriac-history", daemon=True)
-        self._grouped: set[str] = set()
+        self._grouped: set[tuple[str, str]] = set()
+        self._most = AT_ONCE
+        """Entries that are read at once: fewer after a server, or a network, was too slow for that."""
         self._unwritten = False
         """Whether something that is ours may have been read and not written."""
         self._looked = self._pruned = 0.0
@@ -107,9 +110,12 @@ class Recorder:
                 if last and not wrote:
                     break
                 idle = LINGER if wrote else min(2 * idle, _LONGEST_IDLE)
-                self._stopping.wait(0 if wrote >= AT_ONCE else idle)
+                self._stopping.wait(0 if wrote >= self._most else idle)
             except (RedisError, SQLAlchemyError, OSError) as error:
                 self._grouped.clear()
+                self._unwritten = True
+                if isinstance(error, RedisTimeoutError):
+                    self._most = max(self._most // 4, 1)
                 self._complain(error)
                 if last:
                     break
@@ -139,15 +145,17 @@ class Recorder:
             self._join_group(server)
             if looks:
                 self._take_over(server)
-            entries = self._read(server, AT_ONCE, "0") if self._unwritten else []
-            if len(entries) < AT_ONCE:
+            most = self._most
+            entries = self._read(server, most, "0") if self._unwritten else []
+            if len(entries) < most:
                 self._unwritten = False
-                entries += self._read(server, AT_ONCE - len(entries), ">")
+                entries += self._read(server, most - len(entries), ">")
             if entries:
                 self._unwritten = True
                 self._write(entries)
                 self._done(server, entries)
-                self._unwritten = len(entries) >= AT_ONCE
+                self._unwritten = len(entries) >= most
+                self._most = min(2 * most, AT_ONCE)
                 written += len(entries)
         if self._retention and now - self._pruned >= _PRUNES_EVERY:
             self._pruned = now
@@ -155,9 +163,9 @@ class Recorder:
         return written
 
     def _join_group(self, server: RedisServer) -> None:
-        if server.address not in self._grouped:
+        if (place := (server.address, server.prefix)) not in self._grouped:
             made_group(server, GROUP)
-            self._grouped.add(server.address)
+            self._grouped.add(place)
 
     def _read(self, server: RedisServer, count: int, since: str) -> list[Entry]:
         key = self._streams.key(server)
@@ -165,7 +173,7 @@ class Recorder:
             reply: Any = server.call("XREADGROUP", "GROUP", GROUP, self._me, "COUNT", count, "STREAMS", key, since)
         except ResponseError as error:
             if "NOGROUP" in str(error):  # somebody emptied the server
-                self._grouped.discard(server.address)
+                self._grouped.discard((server.address, server.prefix))
                 return []
             raise
         if not reply:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Backlog", "Entry", "HistoryStreams"]
 
 _LOOK_BACK: Final = 2000
-"""Entries that are looked through for a task which the database does not know yet."""
+_LOOK_BACK_BYTES: Final = 16 << 20
+"""Entries, and bytes, that are looked through for a task which the database does not know yet."""
+_AT_ONCE: Final = 200
 
 
 class Entry(NamedTuple):
@@ -66,14 +68,24 @@ class HistoryStreams:
         """What the newest entries tell of a task."""
         found: Facts | None = None
         for server in self.servers:
-            replies = server.call("XREVRANGE", self.key(server), "+", "-", "COUNT", _LOOK_BACK)
-            for entry in entries_of(replies):
+            for entry in self._newest(server):
                 if not tells_of(entry.event, task_id):
                     continue
                 for each, facts in facts_of(entry.moment, entry.event):
                     if each == task_id:
                         found = facts if found is None else join(found, facts)
         return found
+
+    def _newest(self, server: RedisServer) -> Iterator[Entry]:
+        """The newest entries, as many as may be looked through."""
+        last, size = "+", 0
+        for _ in range(_LOOK_BACK // _AT_ONCE):
+            entries = list(entries_of(server.call("XREVRANGE", self.key(server), last, "-", "COUNT", _AT_ONCE)))
+            yield from entries
+            size += sum(len(entry.event) for entry in entries)
+            if len(entries) < _AT_ONCE or size > _LOOK_BACK_BYTES:
+                return
+            last = f"({entries[-1].id.decode()}"
 
     def backlog(self) -> Backlog:
         """How much waits, and since when, by the servers' clocks."""

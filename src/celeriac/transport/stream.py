@@ -7,18 +7,24 @@ many milliseconds. So no clock of any producer or worker counts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from celery import Celery
 
-__all__ = ["FIELD", "MOST_ENTRIES", "NAME", "HistoryStream", "follow"]
+T = TypeVar("T", str, bytes)
+
+__all__ = ["FIELD", "MOST_ENTRIES", "NAME", "HistoryStream", "follow", "in_portions"]
 
 NAME: Final = "history"
 """The key, after our prefix."""
 FIELD: Final = "e"
+LONGEST: Final = 1 << 16
+"""Bytes of an entry, but for a single event that is longer."""
+MOST_PARTS: Final = 1000
+"""Tasks that one entry tells of."""
 MOST_ENTRIES: Final = 1_000_000
 """Entries that wait for the database, about; the oldest are dropped when there are more."""
 
@@ -55,6 +61,24 @@ class HistoryStream:
         if not conf.get("history_enabled"):
             return None
         return cls(options, int(conf.get("history_backlog") or MOST_ENTRIES))
+
+
+def in_portions(parts: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Parts of events, so many together that an entry stays short: whoever reads takes hundreds of them at once."""
+    size = sum(map(len, parts))
+    if size <= LONGEST and len(parts) <= MOST_PARTS:
+        if parts:
+            yield parts
+        return
+    portion: list[T] = []
+    size = 0
+    for part in parts:
+        if portion and (size + len(part) > LONGEST or len(portion) == MOST_PARTS):
+            yield portion
+            portion, size = [], 0
+        portion.append(part)
+        size += len(part)
+    yield portion
 
 
 def follow(app: Celery) -> None:

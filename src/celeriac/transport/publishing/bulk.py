@@ -11,6 +11,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from celeriac.exceptions import BrokerFull, BrokerUnavailable
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.sender import pauses_of
+from celeriac.transport.stream import in_portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,8 +141,8 @@ class RedisBulk:
         head = sender.declaring(self._template.binding)
         key = self._template.key.encode()
         command = b"*%d\r\n$5\r\nLPUSH\r\n$%d\r\n%b\r\n" % (len(lines) + 2, len(key), key)
-        event = self._template.event(",".join(calls)) if calls else None
-        tail = [] if event is None else [event]
+        events = (self._template.event(",".join(some)) for some in in_portions(calls))
+        tail = [event for event in events if event is not None]
         try:
             link.write(b"".join([*head, command, *lines, *tail]), budget)
         except RedisError as error:  # not all of it was written, so the server cannot carry it out

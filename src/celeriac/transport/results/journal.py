@@ -16,7 +16,7 @@ from kombu.utils.json import JSONEncoder
 
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.results.entry import Entry, is_refused_for_memory
-from celeriac.transport.stream import HistoryStream
+from celeriac.transport.stream import HistoryStream, in_portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,6 @@ KEY: Final = b"celeriac.history"
 """Under which the journal waits among the results; no task has it."""
 WEIGHT: Final = 400
 """Bytes that one happening counts as."""
-_MOST: Final = 1000
-"""Happenings in one entry of the stream."""
 _MOST_OPEN: Final = 5000
 """Runs without an end that are remembered: a task that is rejected or ignored never tells of one."""
 _NOTHING: Final = b"*1\r\n$4\r\nPING\r\n"
@@ -81,7 +79,7 @@ class Happening(NamedTuple):
 class JournalEntry(Entry):
     """All that has happened since the last flush, among the results that wait."""
 
-    __slots__ = ("begun", "happenings", "journal", "raw")
+    __slots__ = ("begun", "commands", "happenings", "journal", "raw")
 
     def __init__(self, journal: Journal, position: int) -> None:
         super().__init__(KEY, b"", 0, success=True, position=position)
@@ -91,6 +89,7 @@ class JournalEntry(Entry):
         """Runs whose beginning it tells, and nothing more."""
         self.raw: list[bytes] = []
         """Events that are rendered already."""
+        self.commands = 1
 
     @property
     def weight(self) -> int:
@@ -105,7 +104,7 @@ class JournalEntry(Entry):
     @property
     def replies(self) -> int:
         """One for each command of :meth:`render`, which was called before."""
-        return max(len(self.raw) + -(-(len(self.happenings) + len(self.begun)) // _MOST), 1)
+        return self.commands
 
     def absorb(self, later: Entry) -> bool:
         """Take over what came while this one was under way."""
@@ -163,7 +162,7 @@ class Journal:
             self._after_fork()
         runs = self._open
         if len(runs) >= _MOST_OPEN:
-            del runs[next(iter(runs))]
+            runs.pop(next(iter(runs)), None)
         runs[request.id] = Run(request, next(self._count), self.received)
         if self._writer.queue.named(KEY) is None:
             self._writer.note(self)
@@ -211,7 +210,7 @@ class Journal:
         try:
             return _encode({"result": result, "traceback": traceback}).encode()
         except (TypeError, ValueError):
-            return _encode({"result": str(result)[:_MOST]}).encode()
+            return _encode({"result": str(result)[:1000]}).encode()
 
     # -- how it is told
 
@@ -224,9 +223,8 @@ class Journal:
         now = time.monotonic()
         rows = [self._row(each, now) for each in entry.happenings]
         rows += [self._beginning(run, now) for run in entry.begun]
-        events = entry.raw + [
-            b"%b%b]}" % (self._head_of(entry), b",".join(rows[at : at + _MOST])) for at in range(0, len(rows), _MOST)
-        ]
+        events = [*entry.raw, *(b"%b%b]}" % (self._head_of(entry), b",".join(some)) for some in in_portions(rows))]
+        entry.commands = max(len(events), 1)
         add = self._by_script if entry.refused else self._stream.add
         return b"".join([add(event) for event in events]) or _NOTHING
 
