@@ -32,6 +32,7 @@ def test_with_rabbitmq_events_go_where_results_are(url, redis_url, rabbitmq_url)
         assert until(lambda: history.get(sent.id), timeout=WAIT).name == "echo"
         until(lambda: history.count(HistoryFilter(states=(HistoryState.SUCCEEDED,))) == 1, timeout=WAIT)
         record = history.get(sent.id)
+        assert record is not None
         assert record.queued_at is not None
         assert record.result == "hello"
     history.close()
