@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -90,6 +91,25 @@ def test_many_listeners_share_one_connection_and_leave_nothing_behind(working):
             thread.join(60)
     assert ended == ["REVOKED"] * 50
     until(lambda: working.services.streams == 0)
+
+
+def test_hundreds_that_come_back_at_the_same_moment_are_all_let_in(idle):
+    task_id = idle.http.post(f"{PREFIX}/ping").json()["task_id"]
+
+    async def story() -> list[int]:
+        limits = httpx.Limits(max_connections=400)
+        async with httpx.AsyncClient(base_url=idle.http.base_url, timeout=60, limits=limits) as client:
+
+            async def first() -> int:
+                async with client.stream("GET", f"{PREFIX}/{task_id}/events") as response:
+                    await anext(response.aiter_lines())
+                    return response.status_code
+
+            return await asyncio.gather(*(first() for _ in range(300)))
+
+    assert set(asyncio.run(story())) == {200}
+    until(lambda: idle.services.streams == 0)
+    assert not idle.services.looking
 
 
 def test_a_client_that_is_gone_in_the_middle_frees_what_it_held(idle):
