@@ -1,7 +1,7 @@
 """``python -m benchmarks [measure ...]``: every system on one Redis server of its own, taking turns.
 
-Without a measure it takes all of them. ``spine`` is the typed layer against plain Celery of the same options; the
-others are in benchmarks/measures.
+Without a measure it takes all of them. ``spine`` is the typed layer against plain Celery of the same options, ``door``
+the HTTP server; the others are in benchmarks/measures.
 """
 
 from __future__ import annotations
@@ -13,15 +13,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.bench import Bench, Size
+from benchmarks.door import Door
 from benchmarks.machine import machine
 from benchmarks.measures import MEASURES
 from benchmarks.runs import Run, Runs
 from benchmarks.server import BenchServer
 from benchmarks.spine import Spine
 from benchmarks.systems import ROOT, SYSTEMS, System, bench_python
-from benchmarks.table import Row, report
+from benchmarks.table import report, section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.table import Row
 
 _PAGE = ROOT / "docs/reference/performance.md"
 _ASSETS = ROOT / "docs/assets/benchmarks"
@@ -39,8 +46,6 @@ def main() -> None:
     systems = [system for system in SYSTEMS if not said.systems or system.name in said.systems]
     if said.smoke:  # each once, whatever its settings
         systems = list({system.module: system for system in reversed(systems)}.values())[::-1]
-    rows: list[Row] = []
-    notes: list[str] = []
     with BenchServer(persistent=said.persistent) as server:
         runs = Runs(machine(server, persistent=said.persistent))
         bench = Bench(server, size)
@@ -48,20 +53,16 @@ def main() -> None:
             if measure in MEASURES:
                 _measure(bench, measure, [each for each in systems if measure in each.measures], rounds, runs)
         if "spine" in said.measures:
-            server.empty()
-            try:
-                spine = Spine(server.url, rounds, min(size.tasks, 1_000))
-                notes.append(spine.resolve())
-                for row in spine.rows():
-                    print(" ".join(row.cells()), file=sys.stderr, flush=True)
-                    rows.append(row)
-            except (RuntimeError, TimeoutError, subprocess.CalledProcessError) as failed:
-                _failed(runs, "spine", failed)
+            spine = Spine(server.url, rounds, min(size.tasks, 1_000))
+            _section(server, runs, "spine", "The typed layer alone", "Celery", spine.rows, spine.resolve)
+        if "door" in said.measures:
+            door = Door(server.url, rounds)
+            _section(server, runs, "door", "Over HTTP", "the other", door.rows, door.streams)
     minutes = (time.monotonic() - started) / 60
     runs.machine["Runs"] = f"medians of {rounds}, taken in turn; {minutes:.0f} minutes in all"
     if said.publish:
         runs.keep(Runs.load(_ASSETS / "runs.json"), but=said.measures)
-    text = report(runs, rows, notes)
+    text = report(runs)
     print(text)
     _keep(runs, text, said.output, publish=said.publish)
     sys.exit(1 if runs.failures else 0)
@@ -76,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    every = [*MEASURES, "spine"]
+    every = [*MEASURES, "spine", "door"]
     parser.add_argument("measures", nargs="*", metavar="measure", help=f"of {', '.join(every)} (all)")
     parser.add_argument("--rounds", type=int, default=3, help="how many runs each figure is the median of (3)")
     parser.add_argument("--tasks", type=int, default=20_000, help="tasks of a run, slow systems run a share (20000)")
@@ -113,6 +114,27 @@ def _measure(bench: Bench, measure: str, systems: list[System], rounds: int, run
             shown = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
             seconds = time.monotonic() - started
             print(f"{number} {measure} {system.name} ({seconds:.0f} s): {shown}", file=sys.stderr, flush=True)
+
+
+def _section(  # noqa: PLR0917  what is measured, and how it is shown
+    server: BenchServer,
+    runs: Runs,
+    name: str,
+    title: str,
+    against: str,
+    measured: Callable[[], Iterator[Row]],
+    note: Callable[[], str],
+) -> None:
+    """Comparisons with one other than the systems."""
+    server.empty()
+    rows: list[Row] = []
+    try:
+        for row in measured():
+            print(" ".join(row.cells()), file=sys.stderr, flush=True)
+            rows.append(row)
+        runs.sections[name] = section(title, against, rows, note())
+    except (RuntimeError, TimeoutError, OSError, subprocess.CalledProcessError) as failed:
+        _failed(runs, name, failed)
 
 
 def _failed(runs: Runs, what: str, failed: Exception) -> None:

@@ -34,11 +34,13 @@ class Runs:
         machine: what they ran on, by name.
         runs: in the order they were taken.
         failures: what could not be measured, and why.
+        sections: what is not compared with every system, as Markdown, by measure.
     """
 
     machine: dict[str, str]
     runs: list[Run] = field(default_factory=list["Run"])
     failures: list[str] = field(default_factory=list[str])
+    sections: dict[str, str] = field(default_factory=dict[str, str])
 
     def systems(self, measure: str) -> list[str]:
         """Who was measured, in the order of the runs."""
@@ -69,10 +71,12 @@ class Runs:
         if any(earlier.machine.get(name) != self.machine.get(name) for name in _SAME):
             return
         kept = [run for run in earlier.runs if run.measure not in again]
-        if kept:
-            taken = ", ".join(dict.fromkeys(run.measure for run in self.runs))
+        sections = {name: text for name, text in earlier.sections.items() if name not in again}
+        if kept or sections:
+            taken = ", ".join([*dict.fromkeys(run.measure for run in self.runs), *self.sections])
             self.machine["Runs"] += f"; {taken} taken again later than the others"
             self.runs = kept + self.runs
+            self.sections = sections | self.sections
 
     def save(self, path: Path) -> None:
         """Write everything as JSON."""
@@ -83,4 +87,5 @@ class Runs:
     def load(cls, path: Path) -> Runs:
         """Read what was saved."""
         saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return cls(saved["machine"], [Run(**each) for each in saved["runs"]], saved["failures"])
+        runs = [Run(**each) for each in saved["runs"]]
+        return cls(saved["machine"], runs, saved["failures"], saved.get("sections", {}))

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from benchmarks.runs import Runs
 
-__all__ = ["Row", "report"]
+__all__ = ["Row", "report", "section"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One comparison of the spine: the runs of ours and of the peer, taken in turn, in the same unit."""
+    """One comparison: the runs of ours and of the peer, taken in turn, in the same unit."""
 
     what: str
     unit: str
@@ -44,7 +44,6 @@ class Row:
 
 
 _GOALS = ("celeriac : other", "goal", "what", "celeriac", "other", "its figure")
-_SPINE = ("ours : Celery", "goal", "what", "ours", "Celery", "unit")
 _TABLES = (
     (
         "Sending, one process",
@@ -117,18 +116,22 @@ _TABLES = (
 )
 
 
-def report(runs: Runs, spine: Sequence[Row], notes: Sequence[str]) -> str:
+def report(runs: Runs) -> str:
     """Everything that was measured, as Markdown."""
     parts = [". ".join(f"{name}: {value}" for name, value in runs.machine.items()) + "."]
     reached = list(goals(runs))
     if reached:
         parts.append(_markdown(_GOALS, reached))
     parts += _systems(runs)
-    if spine:
-        parts += ["### The typed layer alone", _markdown(_SPINE, [row.cells() for row in spine])]
-    parts += notes
+    parts += runs.sections.values()
     parts += [f"Not measured: {failure}" for failure in runs.failures]
     return "\n\n".join(parts)
+
+
+def section(title: str, against: str, rows: Sequence[Row], note: str) -> str:
+    """Comparisons with one other, and what else there is to say, as Markdown."""
+    head = (f"ours : {against}", "goal", "what", "ours", against, "unit")
+    return "\n\n".join((f"### {title}", _markdown(head, [row.cells() for row in rows]), note))
 
 
 def _systems(runs: Runs) -> Iterator[str]:
