@@ -13,11 +13,7 @@ from celeriac import create_celery_app, exceptions
 from celeriac.app import CeleryAppConfig
 from celeriac.exceptions import CeleriacError, InvalidArguments, ResultTimeout, UnresolvableService
 
-CLASSES = [
-    each
-    for _, each in inspect.getmembers(exceptions, inspect.isclass)
-    if issubclass(each, CeleriacError)
-]
+CLASSES = [each for _, each in inspect.getmembers(exceptions, inspect.isclass) if issubclass(each, CeleriacError)]
 ABSTRACT = {
     "AccessError",
     "CeleriacError",
