@@ -43,7 +43,7 @@ def test_active_reserved_and_scheduled_tasks_are_told(alone, start):
     until(lambda: alone.redis.zcard("celeriac.delayed") == 1)
     until(lambda: names(inspect.reserved()[worker.node]) == ["ping"])
     assert names(inspect.active()[worker.node]) == ["sleep"]
-    assert names(each["request"] for each in inspect.scheduled()[worker.node]) == ["add"]
+    assert names([each["request"] for each in inspect.scheduled()[worker.node]]) == ["add"]
     assert [names(command(alone, worker, what)[worker.node]) for what in ("active", "reserved")] == [
         ["sleep"],
         ["ping"],
