@@ -96,6 +96,8 @@ def _give(app: Any, sign: Sign, over: threading.Event, *, in_loop: bool) -> None
     complained = False
     while not over.is_set():
         now = time.time()
+        if not app.conf.worker_enable_remote_control:  # nobody listens to it
+            sent, _signs.consumed = now, _signs.turned
         # The first may be sent before anybody listens.
         if now - sent >= (SENTINEL_EVERY if _signs.consumed else EVERY):
             sent = now

@@ -116,6 +116,26 @@ def test_the_celery_app_is_a_dependency_that_can_be_replaced(foreign):
     assert http.post("/tasks/email").json() == {"app": "other", "same": "False"}
 
 
+@pytest.mark.proves("S000-16", "S000-6", "S000-12", "S000-36")
+def test_an_application_of_somebody_elses_queues_a_task_by_name(foreign, server):
+    app = cast("FastAPI", foreign[0])
+    http, celery = foreign[1:]
+
+    @app.post("/tasks/email")
+    async def queue_email(
+        to: str, subject: str, celery_app: Annotated[Celery, Depends(get_celery_app_dependency)]
+    ) -> dict[str, str]:
+        task = celery_app.send_task("send_email", args=[to, subject, "Welcome!"])
+        return {"task_id": str(task.id), "status": "queued"}
+
+    said = http.post("/tasks/email", params={"to": "a@b.c", "subject": "Hello"}).json()
+    assert set(said) == {"task_id", "status"}
+    assert said["status"] == "queued"
+    with WorkerProcess("tests.kit.functions", redis_url=server.url, concurrency=1):
+        result = until(lambda: (it := celery.AsyncResult(said["task_id"])).ready() and it, timeout=60)
+    assert result.get() == {"status": "sent", "to": "a@b.c"}
+
+
 def test_readiness_asks_and_liveness_does_not(quiet):
     assert quiet.http.get("/readyz").json() == {"status": "ok"}
     assert quiet.http.get("/healthz").json() == {"status": "ok"}
