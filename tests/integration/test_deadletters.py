@@ -106,8 +106,10 @@ def service(request: pytest.FixtureRequest, alone: Broker) -> Generator[Service]
         def bury(task: str, reason: str) -> None:
             claim = RedisBroker(link).claim("test", ["default"], 1, first_token=next(tokens))
             (taken,) = claim.deliveries
-            said = {"task": task, "task_id": json.loads(taken.raw)["headers"]["id"], "queue": "default"}
-            RedisBroker(link).bury("test", taken.token, reason=reason, deliveries=1, **said)
+            task_id: str = json.loads(taken.raw)["headers"]["id"]
+            RedisBroker(link).bury(
+                "test", taken.token, reason=reason, deliveries=1, task=task, task_id=task_id, queue="default"
+            )
 
         here = ("default", start, depth, put, {"REDIS_URL": alone.url}, bury)
         yield Service(app, DeadLetters(app), *here)
