@@ -125,7 +125,7 @@ def probes() -> APIRouter:
         responses=documented(503),
     )
     async def readyz(desk: Desk) -> Response:
-        """Whether the broker answers, and the Redis of the results. The database may be away: tasks are run without it."""
+        """Whether the broker answers, and the Redis of the results. The database may be away: tasks run without it."""
         if not await _answer(desk, desk.broker.reachable, default=False):
             return _not_ready("The broker")
         shelf = desk.shelf
