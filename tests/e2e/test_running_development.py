@@ -155,6 +155,6 @@ def test_make_demo_walks_through_the_registry(checkout):
     current = [int(number) for number in re.findall(r"(\d+) of 24000 rows", demo.output)]
     assert current
     assert current == sorted(current)
-    for shown in ("{'result': 'pong'}", "InvalidArguments", "{'processed': 24000}", "RETRY"):
+    for shown in ("{'result': 'pong'}", "InvalidArguments", "{'processed': 24000}", "RETRY", "unknown-task"):
         assert shown in demo.output
     assert not EmbeddedRedis(checkout / ".data").alive

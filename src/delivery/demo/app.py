@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from celery import Celery
 from pydantic import JsonValue
 
 from celeriac import TaskResult, TaskState, chunked, gather
 from celeriac.exceptions import InvalidArguments
+from celeriac.history.deadletters import DeadLetters
 from core.data.ports import TableReader
 from delivery.tasks.registry import TasksRegistry
 from ioc.container import get_container
@@ -23,7 +25,7 @@ PATIENCE = 60.0
 def main() -> None:
     """Walk through the registry and say what is seen."""
     registry = get_container().resolve(TasksRegistry)
-    steps = (call, compute, refuse, follow_progress, chain, chunk, retry)
+    steps = (call, compute, refuse, follow_progress, chain, chunk, retry, bury)
     for number, step in enumerate(steps, start=1):
         print(f"\n{number}. {step.__doc__}")
         step(registry)
@@ -79,6 +81,20 @@ def retry(registry: TasksRegistry) -> None:
     for state in states(result):
         print(f"   {state}")
     show("registry.flaky.delay(2).get(), the attempt that worked", result.get(timeout=PATIENCE))
+
+
+def bury(_: TasksRegistry) -> None:
+    """A message that no worker can run is kept, with the reason, until somebody decides."""
+    app = get_container().resolve(Celery)
+    letters, sent = DeadLetters(app), app.send_task("no.such.task")
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for letter in letters.list(task="no.such.task").letters:
+            if letter.task_id == sent.id:
+                show('app.send_task("no.such.task")', f"{letter.reason}: {letter.detail}")
+                letters.drop(letter.id)
+                return
+        time.sleep(0.1)
 
 
 def states(result: TaskResult[int]) -> list[TaskState]:
