@@ -36,13 +36,13 @@ class Office:
     """Another broker than Redis."""
 
     @contextmanager
-    def worker(self, **options: Any) -> Generator[WorkerProcess]:
+    def worker(self, app: str = APP, **options: Any) -> Generator[WorkerProcess]:
         """A worker that keeps the history."""
         env = {"CELERY_HISTORY_ENABLED": "true", "DATABASE_URL": self.database}
         if self.broker is not None:
             env["CELERY_BROKER_URL"] = self.broker
         options.setdefault("concurrency", 2)
-        with WorkerProcess(APP, redis_url=self.url, env=env, **options) as process:
+        with WorkerProcess(app, redis_url=self.url, env=env, **options) as process:
             yield process
 
 

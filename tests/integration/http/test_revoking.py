@@ -74,6 +74,21 @@ def test_a_task_that_took_secrets_is_not_run_again_without_them(working):
     assert "hunter22" not in working.http.get(f"{PREFIX}/{task_id}").text
 
 
+def test_a_dead_letter_goes_back_to_its_queue_as_it_is(idle):
+    task_id = posted(idle, "add", x=40, y=2)
+    with idle.worker("tests.kit.functions", concurrency=1):  # which knows no such task
+        until(lambda: idle.http.get(f"{PREFIX}/{task_id}").json()["state"] == "dead", timeout=60)
+    said = idle.http.get(f"{PREFIX}/{task_id}").json()
+    assert (said["status"], said["retryable"]) == ("FAILURE", True)
+
+    again = idle.http.post(f"{PREFIX}/{task_id}/retry")
+
+    assert (again.status_code, again.json()["task_id"]) == (202, task_id)
+    with idle.worker(concurrency=1):
+        until(lambda: state(idle, task_id) == "SUCCESS", timeout=60)
+    assert idle.http.get(f"{PREFIX}/{task_id}").json()["result"] == 42
+
+
 def test_many_are_counted_first_and_then_cancelled_together(idle, tmp_path):
     path = tmp_path / "ran"
     for _ in range(5):
