@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from celery.loaders.base import BaseLoader
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -84,11 +86,12 @@ def in_portions(parts: Sequence[T]) -> Iterator[Sequence[T]]:
 def follow(app: Celery) -> None:
     """Have the journal of an app hear of each task that begins, in every pool."""
     loader: Any = app.loader
-    usual = loader.on_task_init
+    usual = None if type(loader).on_task_init is BaseLoader.on_task_init else loader.on_task_init
     started: list[Callable[[Any], None]] = []
 
     def on_task_init(task_id: str, task: Any) -> None:
-        usual(task_id, task)
+        if usual is not None:
+            usual(task_id, task)
         if not started:  # the first task of this process, or of its parent
             journal = getattr(app.backend, "journal", None)
             started.append(_unheard if journal is None else journal.started)

@@ -10,7 +10,7 @@ import os
 import time
 from itertools import count
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from kombu.utils.json import JSONEncoder
 
@@ -60,20 +60,13 @@ class Run:
         """Whether an event that is on its way, or there, told of its beginning."""
 
 
-class Happening(NamedTuple):
-    """An end, a report, or a message in hand."""
+Happening: TypeAlias = "tuple[str, Run | None, bool, Any, float, str, bytes | None]"
+"""An end, a report, or a message in hand: a plain tuple, as there is one for each task.
 
-    task_id: str
-    run: Run | None
-    """Which run, where it began in this process."""
-    begins: bool
-    """Whether the run's beginning is to be told as well."""
-    request: Any
-    moment: float
-    what: str
-    """``end``'s state as Celery has it, ``PROGRESS``, or nothing for a message in hand."""
-    meta: bytes | None
-    """What is stored as the result, as JSON."""
+The task's id; which run, where it began in this process; whether the run's beginning is to be told as well; the
+request; when; the state as Celery has it, ``PROGRESS``, or nothing for a message in hand; and what is stored as the
+result, as JSON.
+"""
 
 
 class JournalEntry(Entry):
@@ -149,6 +142,7 @@ class Journal:
         self._complained = -_COMPLAINS_EVERY
         self._count = count(1)
         self._secrets: dict[str, bool] = {}
+        self._names: dict[tuple[Any, Any], str] = {}
         self._after_fork()
 
     # -- what happens
@@ -186,11 +180,11 @@ class Journal:
         if payload is not None and (len(payload) > self._longest or self._is_secret(request)):
             payload = self._presentable(request, payload, state)
         begins = run is not None and not run.told
-        self._writer.note(self, Happening(task_id, run, begins, request, now, state, payload))
+        self._writer.note(self, (task_id, run, begins, request, now, state, payload))
 
     def received_one(self, request: Any) -> None:
         """A message is in hand, and waits to be begun."""
-        self._writer.note(self, Happening(request.id, None, False, request, time.monotonic(), "", None))  # noqa: FBT003
+        self._writer.note(self, (request.id, None, False, request, time.monotonic(), "", None))
 
     def published(self, event: bytes) -> None:
         """A message was sent to a broker that is not where the stream is."""
@@ -230,7 +224,7 @@ class Journal:
 
     def _head_of(self, entry: JournalEntry) -> bytes:
         if not self._head:
-            requests = [each.request for each in entry.happenings] + [run.request for run in entry.begun]
+            requests = [each[3] for each in entry.happenings] + [run.request for run in entry.begun]
             names = (getattr(request, "hostname", None) for request in requests)
             name = next((name for name in names if name), None)
             head = f'{{"k":"w","w":{_quoted(name or "")},"p":{os.getpid()},"c":['.encode()
@@ -266,17 +260,22 @@ class Journal:
         started = int((now - run.started) * 1000)
         return f"{started if run.received is None else int((now - run.received) * 1000)},{started}"
 
-    @staticmethod
-    def _said(request: Any) -> str:
+    def _said(self, request: Any) -> str:
         """What a request tells of its message."""
         said: Callable[[str], Any] = request.__dict__.get
         delivery: dict[str, Any] = said("delivery_info") or {}
+        name, queue = said("task"), delivery.get("routing_key")
+        try:
+            names = self._names[name, queue]
+        except (KeyError, TypeError):  # new here, or somebody's own message
+            names = f"[{_text(name)},{_text(queue)},"
+            if len(self._names) < _MOST_OPEN and type(name) is type(queue) is str:
+                self._names[name, queue] = names
         root, parent, group = said("root_id"), said("parent_id"), said("group")
-        lineage = "null" if root is None or root == said("id") else _text(root)
-        lineage += ",null" if parent is None else f",{_text(parent)}"
-        lineage += ",null" if group is None else f",{_text(group)}"
         shown = f"{_text(said('argsrepr'))},{_text(said('kwargsrepr'))}"
-        return f"[{_text(said('task'))},{_text(delivery.get('routing_key'))},{lineage},{shown}]"
+        if parent is None and group is None and (root is None or root == said("id")):
+            return f"{names}null,null,null,{shown}]"
+        return f"{names}{_text(root)},{_text(parent)},{_text(group)},{shown}]"
 
     def _by_script(self, event: bytes) -> bytes:
         parts = (b"EVAL", _FULL, b"1", self._stream.key.encode(), b"%d" % self._stream.most, event)

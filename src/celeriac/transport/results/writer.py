@@ -177,13 +177,8 @@ class ResultWriter:
                 _process.newest += 1
                 entry = JournalEntry(journal, _process.newest)
                 queue.put(entry)
-            if happening is None:
-                pass
-            elif isinstance(happening, bytes):
-                entry.raw.append(happening)
-                queue.size += WEIGHT
-            else:
-                entry.happenings.append(happening)
+            if happening is not None:
+                (entry.raw if isinstance(happening, bytes) else entry.happenings).append(happening)
                 queue.size += WEIGHT
         self._flusher.poke()
 
