@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 __all__ = [
     "AccessSettings",
     "Environment",
+    "HistorySettings",
     "HttpSettings",
     "LoggingSettings",
     "RedisSettings",
