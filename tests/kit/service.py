@@ -220,6 +220,10 @@ class TroubleController(TaskController):
     def record(self, path: Path, line: str) -> None:
         append(path, line)
 
+    @task("record.surely", outbox=True)
+    def record_surely(self, path: Path, line: str) -> None:
+        append(path, line)
+
     @task("meet")
     async def meet(self, guests: int) -> bool:
         """Whether so many are here at the same time."""
@@ -356,6 +360,7 @@ class Registry(celeriac.TasksRegistry):
     unaware = TroubleController.unaware
     stall = TroubleController.stall
     record = TroubleController.record
+    record_surely = TroubleController.record_surely
     meet = TroubleController.meet
     sleep = TroubleController.sleep
     waits_for_another = TroubleController.waits_for_another

@@ -9,12 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from celeriac.error import nearest
-from celeriac.exceptions import UnknownTask
+from celeriac.exceptions import BrokerUnavailable, UnknownTask
 from celeriac.http.idempotency import LONGEST_KEY
 from celeriac.http.json import dumped
 from celeriac.security.permissions import authorize, permission_to_run
 from celeriac.security.trail import note
 from celeriac.tasks.policies import TaskState
+from celeriac.transport.publishing.ids import fresh_id
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -127,7 +128,8 @@ class TaskRun:
         Raises:
             PermissionMissing: the caller may not run the task.
             InvalidArguments: the arguments do not fit.
-            BrokerUnavailable: the broker did not take it within the budget.
+            BrokerUnavailable: the broker did not take it within the budget, and the task does not wait in the outbox.
+            HistoryUnavailable: nor did the database.
         """
         authorize(self._caller, permission_to_run(handle.definition))
         call = handle.call(args, kwargs, options)
@@ -136,9 +138,17 @@ class TaskRun:
         async with self._desk.idempotency.turn(self._caller.subject, self._key, what) as turn:
             if turn.replay is not None:
                 return _response(turn.replay, {"Idempotency-Replayed": "true"})
-            if turn.task_id is not None:
-                call = handle.call(args, kwargs, {**options, "task_id": turn.task_id})
-            task_id = await send(call, handle)
+            waits = handle.definition.policy.outbox and self._desk.outbox.there
+            if turn.task_id is not None or waits:
+                # Whatever comes of the first try, the second one has to be the same task.
+                call = handle.call(args, kwargs, {**options, "task_id": turn.task_id or fresh_id()})
+            try:
+                task_id = await send(call, handle)
+            except BrokerUnavailable:
+                if not waits:
+                    raise
+                task_id = await self._desk.ask_history(self._desk.outbox.write, handle, call)
+                note(task=handle.name, task_id=task_id, detail="written into the outbox: the broker is away")
             turn.answer = dumped(accepted(task_id, handle.name, self._desk.prefix))
             return _response(turn.answer, {"Location": f"{self._desk.prefix}/tasks/{task_id}"})
 

@@ -11,6 +11,7 @@ from celeriac.http.broker import BrokerFigures
 from celeriac.http.fleet import Fleet
 from celeriac.http.idempotency import Idempotency
 from celeriac.http.offload import Offload
+from celeriac.http.outbox import Outbox
 from celeriac.http.problems import unavailable
 from celeriac.http.states import States
 from celeriac.transport.results.outcomes import OutcomeCounts
@@ -98,6 +99,11 @@ class Services:
         return None if self.shelf is None else Revocations(self.shelf)
 
     @cached_property
+    def outbox(self) -> Outbox:
+        """Where calls go that the broker does not take."""
+        return Outbox(self.celery)
+
+    @cached_property
     def outcomes(self) -> OutcomeCounts | None:
         """How many tasks ended lately."""
         return None if self.shelf is None else OutcomeCounts(self.shelf)
@@ -123,6 +129,6 @@ class Services:
     def close(self) -> None:
         """Close what was opened. What the container built, the container closes."""
         opened: dict[str, Any] = vars(self)
-        for name in ("shelf", "broker"):
+        for name in ("shelf", "broker", "outbox"):
             if (held := opened.pop(name, None)) is not None:
                 held.close()

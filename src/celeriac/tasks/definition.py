@@ -77,6 +77,7 @@ def task(
     max_deliveries: int | None = None,
     permission: str | None = None,
     http: bool = True,
+    outbox: bool = False,
     tags: Sequence[str] = (),
 ) -> TaskDecorator:
     """Declare a method of a :class:`TaskController` as the task ``name``.
@@ -95,9 +96,9 @@ def task(
             ``None`` leaves it to ``CELERY_TASK_MAX_DELIVERIES``. A retry is a message of its own.
         permission: the scope that a caller from outside needs to run it, such as ``"reports:run"``; ``None`` means
             ``tasks:run``. Code that calls the registry is asked nothing.
-
-        tags: words by which the history finds its calls; a call adds more by the header ``tags``.
         http: whether callers may run it over HTTP; its state is told in any case.
+        outbox: whether a call over HTTP is kept in the outbox, and sent later, when the broker does not take it.
+        tags: words by which the history finds its calls; a call adds more by the header ``tags``.
 
     Raises:
         InvalidTask: the name is empty, or what is decorated is no function.
@@ -114,6 +115,7 @@ def task(
         max_deliveries=max_deliveries,
         permission=permission,
         http=http,
+        outbox=outbox,
         tags=tuple(tags),
     )
 

@@ -245,6 +245,7 @@ class TaskPolicy:
     max_deliveries: int | None = None
     permission: str | None = None
     http: bool = True
+    outbox: bool = False
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -12,8 +12,11 @@ import httpx
 import pytest
 from tests.faults.harness.private_redis import PrivateRedis
 from tests.faults.harness.proxy import TcpProxy
+from tests.faults.harness.waiting import until
 from tests.integration.http.conftest import made
 from tests.kit.office import Office, office
+
+from celeriac.testing.worker import WorkerProcess
 
 pytestmark = [
     pytest.mark.xdist_group("http"),
@@ -75,3 +78,31 @@ def test_other_requests_go_on_while_many_wait_for_a_broker_that_swallows_everyth
     times, codes = asyncio.run(story())
     assert set(codes) == {503}
     assert statistics.median(times) < 1.0  # a loop that is blocked answers after the budget of two seconds
+
+
+@pytest.mark.parametrize("fault", ["refuse", "blackhole"])
+def test_a_task_that_asks_for_it_is_taken_while_the_broker_is_away_and_sent_later(server, proxy, tmp_path, fault):
+    path, database = tmp_path / "lines", made(tmp_path)
+    with office(proxy.url(), database, outbox_enabled=True) as running:
+        assert running.http.post(f"{TASKS}/ping").status_code == 202
+        getattr(proxy, fault)()
+        answers = [
+            running.http.post(f"{TASKS}/record.surely", json={"path": str(path), "line": str(number)})
+            for number in range(3)
+        ]
+        assert [answer.status_code for answer in answers] == [202] * 3, answers[0].text
+        assert running.http.post(f"{TASKS}/record", json={"path": str(path), "line": "lost"}).status_code == 503
+        ids = [answer.json()["task_id"] for answer in answers]
+        assert len(set(ids)) == 3
+        env = {"CELERY_OUTBOX_ENABLED": "true", "DATABASE_URL": database}
+        with WorkerProcess("tests.kit.app", redis_url=server.url, env=env, concurrency=1):
+            until(lambda: path.exists() and len(path.read_text().split()) == 3, timeout=60)
+            assert path.read_text().split() == ["0", "1", "2"]
+            proxy.mend()
+            until(lambda: running.http.get(f"{TASKS}/{ids[2]}").json().get("status") == "SUCCESS", timeout=60)
+
+
+def test_without_an_outbox_such_a_task_is_refused_like_any_other(through, proxy, tmp_path):
+    proxy.refuse()
+    body = {"path": str(tmp_path / "lines"), "line": "1"}
+    assert through.http.post(f"{TASKS}/record.surely", json=body).status_code == 503
