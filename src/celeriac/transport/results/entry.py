@@ -65,6 +65,7 @@ class Entry:
         late: makes the payload when it is sent; what is superseded before is never encoded.
         refused: whether a plain write was refused for want of memory.
         outcome: what is counted of it; empty where nothing is, or it has been.
+        counted: bytes that it counts as in the queue where it waits.
     """
 
     key: bytes
@@ -77,6 +78,7 @@ class Entry:
     late: Callable[[], bytes] | None = None
     refused: bool = False
     outcome: str = ""
+    counted: int = 0
 
     @property
     def weight(self) -> int:

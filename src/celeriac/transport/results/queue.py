@@ -65,9 +65,10 @@ class EntryQueue:
         """Append one, in place of what waits for its task."""
         earlier = self._waiting.pop(entry.key, None)
         if earlier is not None:
-            self.size -= earlier.weight
+            self.size -= earlier.counted
         self._waiting[entry.key] = entry
-        self.size += entry.weight
+        entry.counted = entry.weight  # which may change until it is stored
+        self.size += entry.counted
 
     def take(self) -> list[Entry]:
         """The next batch, now under way; empty if nothing waits."""
@@ -77,7 +78,7 @@ class EntryQueue:
         batch: list[Entry] = []
         size = 0
         for entry in self._waiting.values():
-            size += entry.weight
+            size += entry.counted
             if batch and (size > BATCH_BYTES or len(batch) >= BATCH_ENTRIES):
                 break
             batch.append(entry)
@@ -95,12 +96,13 @@ class EntryQueue:
                 again[entry.key] = entry
             elif entry.absorb(later):
                 del self._waiting[entry.key]
+                entry.counted += later.counted
                 again[entry.key] = entry
             elif entry.success and not later.success:
                 again[entry.key] = entry
-                self.size -= self._waiting.pop(entry.key).weight
+                self.size -= self._waiting.pop(entry.key).counted
         kept = {id(entry) for entry in again.values()}
-        self.size -= sum(entry.weight for entry in self._sending if id(entry) not in kept)
+        self.size -= sum(entry.counted for entry in self._sending if id(entry) not in kept)
         self._sending = []
         if again:
             again.update(self._waiting)

@@ -77,3 +77,22 @@ def test_a_batch_is_bounded():
     assert len(queue.take()) == 5
     queue.settle()
     assert positions(queue.take()) == [9_999]
+
+
+def test_what_is_encoded_late_leaves_no_trace_in_the_size():
+    queue = EntryQueue()
+    late = entry("a", 1, size=0)
+    queue.put(late)
+    queue.take()
+    late.payload = b"x" * 100  # as when it is sent
+    queue.settle()
+    assert queue.size == 0
+
+    queue.put(late)
+    queue.take()
+    late.payload = b""
+    queue.settle([late])
+    assert queue.size == 100
+    queue.take()
+    queue.settle()
+    assert queue.size == 0
