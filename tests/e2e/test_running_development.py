@@ -132,7 +132,7 @@ def test_a_process_that_dies_takes_the_others_down_with_a_clear_line(checkout):
     (checkout / "src/delivery/tasks/schedule.py").write_text("raise SystemExit(3)\n")
     with Made(checkout, "dev") as dev:
         assert dev.wait() != 0
-    assert re.search(r"(worker|beat) ended with \d+: stopping the others", dev.output)
+    assert re.search(r"(worker|beat|http) ended with \d+: stopping the others", dev.output)
     assert not EmbeddedRedis(checkout / ".data").alive
 
 
