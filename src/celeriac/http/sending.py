@@ -120,6 +120,14 @@ class TaskRun:
         self._key = key
         self._body = body
 
+    @property
+    def _what(self) -> bytes:
+        """What another request has to have in common with this one to be the same."""
+        if self._key is None:
+            return b""
+        scope = self._request.scope
+        return b"\0".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], self._body))
+
     async def respond(
         self, handle: TaskHandle[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
     ) -> Response:
@@ -133,9 +141,7 @@ class TaskRun:
         """
         authorize(self._caller, permission_to_run(handle.definition))
         call = handle.call(args, kwargs, options)
-        url = self._request.url
-        what = b"\0".join((self._request.method.encode(), url.path.encode(), url.query.encode(), self._body))
-        async with self._desk.idempotency.turn(self._caller.subject, self._key, what) as turn:
+        async with self._desk.idempotency.turn(self._caller.subject, self._key, self._what) as turn:
             if turn.replay is not None:
                 return _response(turn.replay, {"Idempotency-Replayed": "true"})
             waits = handle.definition.policy.outbox and self._desk.outbox.there

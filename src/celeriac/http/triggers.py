@@ -8,8 +8,10 @@ from inspect import BoundArguments, Parameter
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
+from typing_extensions import override
 
 from celeriac.error import nearest
 from celeriac.exceptions import UnknownTask
@@ -17,13 +19,13 @@ from celeriac.http.bodies import body_of, refused
 from celeriac.http.examples import example_of
 from celeriac.http.options import BY_QUERY, options_by_query
 from celeriac.http.problems import documented
-from celeriac.http.security import SECURITY, CurrentCaller, identify
+from celeriac.http.security import SECURITY, identify
 from celeriac.http.sending import KEY_BY_HEADER, TaskRun, key_of
 from celeriac.http.views import AcceptedTask
 from celeriac.security.permissions import authorize, permission_to_run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from starlette.responses import Response
 
@@ -36,6 +38,15 @@ __all__ = ["PROBLEMS", "Trigger", "trigger_router"]
 PROBLEMS: Final = (400, 401, 403, 408, 409, 413, 415, 422, 429, 503)
 _ROUTABLE: Final = re.compile(r"[A-Za-z0-9._:~-]+")
 _NAMED: Final = frozenset({Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY})
+
+
+class DirectRoute(APIRoute):
+    """A route whose endpoint takes the request itself: FastAPI documents it, and does nothing more for it."""
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
 
 
 class Trigger:
@@ -72,13 +83,13 @@ class Trigger:
         bound.apply_defaults()
         return bound.args, bound.kwargs
 
-    def endpoint(self) -> Callable[..., Awaitable[Response]]:
+    def endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What FastAPI calls."""
         handle = self.handle
         permission = permission_to_run(handle.definition)
 
         async def run(request: Request) -> Response:
-            # What FastAPI would find for each parameter of this function takes longer than to send the task.
+            # What FastAPI would find for parameters of this function takes longer than to send the task.
             caller = await identify(request)
             authorize(caller, permission)  # who may not run it learns no more of it
             options = options_by_query(request)
@@ -115,7 +126,7 @@ class Trigger:
 
 def trigger_router(registry: TasksRegistry) -> APIRouter:
     """``POST /tasks/<name>`` for every task that is not kept out of HTTP."""
-    router = APIRouter(prefix="/tasks")
+    router = APIRouter(prefix="/tasks", route_class=DirectRoute)
     for handle in registry:
         policy = handle.definition.policy
         if not policy.http or not _ROUTABLE.fullmatch(handle.name):
@@ -138,9 +149,10 @@ def trigger_router(registry: TasksRegistry) -> APIRouter:
             openapi_extra=trigger.operation,
         )
 
-    async def unknown(name: str, caller: CurrentCaller) -> Response:
+    async def unknown(request: Request) -> Response:
         """Any other name."""
-        del caller
+        await identify(request)
+        name: str = request.path_params["name"]
         known = (each.name for each in registry if each.definition.policy.http)
         raise UnknownTask(task=name, hint=nearest(name, known))
 
