@@ -13,9 +13,9 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import quantiles
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from benchmarks.processes import Workers
+from benchmarks.processes import PATIENCE, Workers
 from benchmarks.systems import ROOT
 from benchmarks.table import Row
 
@@ -231,6 +231,7 @@ class _Listeners:
         for task_id in self._ids:
             self._backend.store_result(task_id, None, "STARTED")
         late: list[float] = []
+        listening: set[socket.socket] = set()
         with selectors.DefaultSelector() as selector, ExitStack() as stack:
             for number in range(STREAMS):
                 task_id = self._ids[number % TASKS]
@@ -238,7 +239,15 @@ class _Listeners:
                 stack.callback(each.close)
                 each.sendall(_request("GET", f"/api/v1/tasks/{task_id}/events"))
                 selector.register(each, selectors.EVENT_READ, task_id)
-            self._drain(selector, 3.0, {}, late)
+            until = time.monotonic() + PATIENCE
+            while len(listening) < STREAMS:
+                for key, _ in selector.select(1):
+                    each = cast("socket.socket", key.fileobj)
+                    if b"event: state" in each.recv(1 << 16):
+                        listening.add(each)
+                if time.monotonic() > until:
+                    msg = f"{len(listening)} of {STREAMS} streams were let in within {PATIENCE:.0f} s"
+                    raise TimeoutError(msg)
             for step in range(1, STEPS + 1):
                 told: dict[bytes, float] = {}
                 for task_id in self._ids:
