@@ -241,8 +241,8 @@ class _Listeners:
                 selector.register(each, selectors.EVENT_READ, task_id)
             until = time.monotonic() + PATIENCE
             while len(listening) < STREAMS:
-                for key, _ in selector.select(1):
-                    each = cast("socket.socket", key.fileobj)
+                for ready, _ in selector.select(1):
+                    each = cast("socket.socket", ready.fileobj)
                     if b"event: state" in each.recv(1 << 16):
                         listening.add(each)
                 if time.monotonic() > until:
