@@ -129,8 +129,9 @@ class LeaseKeeper:
 
     def _settle(self) -> None:
         intake = self._intake
-        intake.return_pending(self._broker)
-        intake.flush(self._broker)
+        if intake.pending:  # else the consuming thread was quicker, and need not wait for our lock
+            intake.return_pending(self._broker)
+            intake.flush(self._broker)
         if intake.pending:
             # Their results could not be stored yet.
             time.sleep(0.05)
