@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ __all__ = ["VERSIONS", "current", "newest", "upgrade", "upgrade_where_allowed"]
 VERSIONS: Final = "celeriac_alembic_version"
 """A table of our own, beside that of a service which has migrations, too."""
 _PLACE: Final = Path(__file__).parent / "migrations"
+logging.getLogger("alembic.runtime").setLevel(logging.WARNING)  # what it plugs together is of no use in our log
 
 
 def upgrade(engine: Engine) -> None:
