@@ -57,14 +57,8 @@ class CeleryPublisher:
         template = self._template_of(call)
         if template is not None:
             letter, result = self._fill(template, call)
-            self.app.amqp.sender.send(  # type: ignore[attr-defined]
-                letter.key,
-                letter.payload,
-                task=letter.task,
-                binding=letter.binding,
-                policy=letter.policy,
-                event=letter.event,
-            )
+            amqp: Any = self.app.amqp
+            amqp.sender.send(letter)
             return result
         options = self._options(call)
         task = self.app.tasks[call.task]

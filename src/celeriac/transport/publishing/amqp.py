@@ -22,6 +22,7 @@ from celeriac.transport.publishing.breaker import Breaker
 from celeriac.transport.publishing.bulk import RedisBulk
 from celeriac.transport.publishing.crowd import Crowd
 from celeriac.transport.publishing.ids import fresh_id
+from celeriac.transport.publishing.letter import Letter
 from celeriac.transport.publishing.message import Layout, envelope, properties_of
 from celeriac.transport.publishing.sender import Sender
 from celeriac.transport.publishing.template import Camera, Template, Untemplated
@@ -304,7 +305,7 @@ class _Producer:
         policy = retry_policy if retry else None
         told = self._amqp.told
         event = None if told is None else told.stream.add(told.of_message(headers, body, binding.queue))
-        sender.send(key, text.encode(), task=self._task, binding=binding, policy=policy, event=event)
+        sender.send(Letter(key, text.encode(), self._task, binding, policy, event))
 
     def _by_kombu(self, body: Any, said: dict[str, Any]) -> Any:
         breaker = self._amqp.breaker

@@ -132,9 +132,7 @@ class RedisBulk:
 
     def _push(self, lines: list[bytes], calls: list[str], start: int, stop: int) -> None:
         sender, link, budget = self._sender, self._link, self._sender.budget
-        if not sender.breaker.closed:
-            sender.enter(self._task, budget)
-        sender.admit()
+        sender.enter(self._task, budget)
         if not link.alive():
             self.finish()  # the server may have answered before it hung up
             self._connect()

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from celeriac.exceptions import BrokerUnavailable
 from celeriac.transport.link import packed
-from celeriac.transport.publishing.sender import FIRST_SHARE, Attempt, pauses_of
+from celeriac.transport.publishing.sender import FIRST_SHARE, Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,10 +130,7 @@ class _Carrier:
         waiting, sender = self._batch[at], self._sender
         left = waiting.asked + sender.budget - time.monotonic()
         try:
-            if left <= 0 or not sender.breaker.closed:
-                sender.enter(waiting.letter.task, left)
-            if sender.admission is not None:
-                sender.admit()
+            sender.enter(waiting.letter.task, left)
         except BrokerUnavailable as error:
             self._outcomes[at] = error
             return False
@@ -173,11 +170,8 @@ class _Carrier:
 
     def _alone(self, link: Link, at: int, broken: RedisError | None, *, uncertain: bool) -> None:
         letter, asked, _ = self._batch[at]
-        deadline = asked + self._sender.budget
-        attempt = Attempt(
-            letter.task, letter.key, letter.payload, letter.binding, letter.event, started=asked, deadline=deadline
-        )
+        attempt = Attempt(letter, started=asked, deadline=asked + self._sender.budget)
         try:
-            self._sender.insist(link, attempt, broken, pauses_of(letter.policy), uncertain=uncertain)
+            self._sender.insist(link, attempt, broken, uncertain=uncertain)
         except BrokerUnavailable as error:
             self._outcomes[at] = error

@@ -13,7 +13,16 @@ __all__ = ["Letter"]
 
 
 class Letter(NamedTuple):
-    """One message, rendered, and what :meth:`Sender.send` takes besides."""
+    """One message.
+
+    Attributes:
+        key: the list that it goes to, prefix included.
+        payload: the message.
+        task: what errors call it.
+        binding: what to note of its queue, now and then.
+        policy: how to try again, as Celery's ``task_publish_retry_policy`` says it; ``None`` for a single try.
+        event: a rendered command that tells the history, to go along. What becomes of it changes nothing.
+    """
 
     key: str
     payload: bytes

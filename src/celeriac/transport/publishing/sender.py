@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from celeriac.transport.connector import Connector
     from celeriac.transport.publishing.breaker import Breaker
+    from celeriac.transport.publishing.letter import Letter
     from celeriac.transport.publishing.message import Binding
 
 __all__ = ["FIRST_SHARE", "Attempt", "Sender", "pauses_of"]
@@ -71,25 +72,8 @@ class Sender:
         self._declared: dict[str, float] = {}
         self._admitted = 0.0
 
-    def send(
-        self,
-        key: str,
-        payload: bytes,
-        *,
-        task: str,
-        binding: Binding,
-        policy: Mapping[str, Any] | None = None,
-        event: bytes | None = None,
-    ) -> None:
-        """Append one message to a list.
-
-        Args:
-            key: the list, prefix included.
-            payload: the message.
-            task: what errors call it.
-            binding: what to note of the queue, now and then.
-            policy: how to try again, as Celery's ``task_publish_retry_policy`` says it; ``None`` for a single try.
-            event: a rendered command that tells the history, to go along. What becomes of it changes nothing.
+    def send(self, letter: Letter) -> None:
+        """Append one message to its list.
 
         Raises:
             BrokerUnavailable: it was not taken in time; says whether it may have arrived.
@@ -97,30 +81,27 @@ class Sender:
         """
         started = time.monotonic()
         left = time_left(self.budget)
-        if left <= 0 or not self.breaker.closed:
-            self.enter(task, left)
-        if self.admission is not None:
-            self.admit()
+        self.enter(letter.task, left)
         link = self.borrow()
         broken: RedisError | None = None
         try:
-            if not self.due(binding) and link.alive():
+            if not self.due(letter.binding) and link.alive():
                 # Nearly every call: one write, one read, and nothing to decide.
+                command, event = packed(("LPUSH", letter.key, letter.payload)), letter.event
                 try:
                     share = min(self.budget * FIRST_SHARE, left)
                     if event is None:
-                        (reply,) = link.send_packed(packed(("LPUSH", key, payload)), 1, share)
+                        (reply,) = link.send_packed(command, 1, share)
                     else:
-                        reply, _ = link.send_packed(packed(("LPUSH", key, payload)) + event, 2, share)
+                        reply, _ = link.send_packed(command + event, 2, share)
                 except RedisError as error:
                     broken = error
                 else:
                     if not isinstance(reply, Exception):
                         self.breaker.succeeded()
                         return
-            attempt = Attempt(task, key, payload, binding, event, started=started, deadline=started + left)
-            uncertain = broken is not None and link.uncertain
-            self.insist(link, attempt, broken, pauses_of(policy), uncertain=uncertain)
+            attempt = Attempt(letter, started=started, deadline=started + left)
+            self.insist(link, attempt, broken, uncertain=broken is not None and link.uncertain)
         finally:
             self.give_back(link)
 
@@ -150,14 +131,18 @@ class Sender:
 
     # -- what else a publish may be about
 
-    def admit(self) -> None:
-        """Ask whether the broker may take more, unless it was asked just now and might.
+    def enter(self, task: str, left: float) -> None:
+        """Let a publish begin that has so many seconds left.
 
         Raises:
-            BrokerFull: it may not.
+            BrokerUnavailable: there is no time, or the broker is known to be out of reach.
+            BrokerFull: it may not take more; asked once a second.
         """
-        now = time.monotonic()
-        if self.admission is not None and now - self._admitted >= ADMITTED_FOR:
+        if left <= 0 or not self.breaker.closed:
+            reason = "no time was left when its turn came" if left <= 0 else self.breaker.refusal()
+            if reason is not None:
+                raise BrokerUnavailable(task=task, broker=self.address, seconds=0.0, reason=reason, uncertain=False)
+        if self.admission is not None and (now := time.monotonic()) - self._admitted >= ADMITTED_FOR:
             self.admission()
             self._admitted = now
 
@@ -175,32 +160,20 @@ class Sender:
 
     # -- when it is not as easy
 
-    def enter(self, task: str, left: float) -> None:
-        """Refuse at once where no time is left, or the broker is known to be out of reach.
-
-        Raises:
-            BrokerUnavailable: it is so.
-        """
-        reason = "no time was left when its turn came" if left <= 0 else self.breaker.refusal()
-        if reason is not None:
-            raise BrokerUnavailable(task=task, broker=self.address, seconds=0.0, reason=reason, uncertain=False)
-
-    def insist(
-        self, link: Link, attempt: Attempt, broken: RedisError | None, pauses: Iterator[float], *, uncertain: bool
-    ) -> None:
-        """Try as often as the policy and the budget allow.
+    def insist(self, link: Link, attempt: Attempt, broken: RedisError | None, *, uncertain: bool) -> None:
+        """Try as often as the message's policy and the budget allow.
 
         Args:
             link: over which to try.
             attempt: the message.
             broken: why a first try failed, if there was one.
-            pauses: seconds before each further try.
             uncertain: whether that try may have brought the message there.
 
         Raises:
             BrokerUnavailable: it was not taken in time.
             BrokerFull: there is no memory left for it.
         """
+        pauses = pauses_of(attempt.letter.policy)
         while True:
             if broken is not None:
                 pause = next(pauses, None)
@@ -233,16 +206,17 @@ class Sender:
         if not link.alive():
             link.close()
             link.open(attempt.left)
+        letter = attempt.letter
         if uncertain:
-            looked = packed(("LPOS", attempt.key, attempt.payload, "MAXLEN", _LOOK_BACK))
+            looked = packed(("LPOS", letter.key, letter.payload, "MAXLEN", _LOOK_BACK))
             (found,) = link.send_packed(looked, 1, attempt.left)
             if isinstance(found, int):
                 return found
-            logger.warning("the broker's answer to a message of %s was lost; the message is sent again", attempt.task)
-        commands = [*self.declaring(attempt.binding), packed(("LPUSH", attempt.key, attempt.payload))]
+            logger.warning("the broker's answer to a message of %s was lost; the message is sent again", letter.task)
+        commands = [*self.declaring(letter.binding), packed(("LPUSH", letter.key, letter.payload))]
         place = len(commands) - 1
-        if attempt.event is not None:
-            commands.append(attempt.event)
+        if letter.event is not None:
+            commands.append(letter.event)
         share = attempt.left if uncertain else min(self.budget * FIRST_SHARE, attempt.left)
         return link.send_packed(b"".join(commands), len(commands), share)[place]
 
@@ -251,31 +225,13 @@ class Attempt:
     """One message on its way.
 
     Args:
-        task: what errors call it.
-        key: the list that it goes to.
-        payload: the message.
-        binding: of its queue.
-        event: a rendered command that goes along.
+        letter: the message.
         started: when it was asked for, by the monotonic clock.
         deadline: when its caller must have an answer.
     """
 
-    def __init__(
-        self,
-        task: str,
-        key: str,
-        payload: bytes,
-        binding: Binding,
-        event: bytes | None,
-        *,
-        started: float,
-        deadline: float,
-    ) -> None:
-        self.event = event
-        self.task = task
-        self.key = key
-        self.payload = payload
-        self.binding = binding
+    def __init__(self, letter: Letter, *, started: float, deadline: float) -> None:
+        self.letter = letter
         self._started = started
         self._deadline = deadline
 
@@ -289,7 +245,7 @@ class Attempt:
     ) -> BrokerUnavailable:
         """What the caller is told."""
         seconds = time.monotonic() - self._started
-        return kind(task=self.task, broker=address, seconds=seconds, reason=_line(cause), uncertain=uncertain)
+        return kind(task=self.letter.task, broker=address, seconds=seconds, reason=_line(cause), uncertain=uncertain)
 
 
 def pauses_of(policy: Mapping[str, Any] | None) -> Iterator[float]:
