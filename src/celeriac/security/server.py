@@ -7,18 +7,17 @@ import logging
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from celeriac.exceptions import ConfigurationError
-from celeriac.options.address import is_redis
-from celeriac.transport.link import Link, connector
-from celeriac.transport.results.address import connector_of
+from celeriac.transport.link import Link
+from celeriac.transport.server import place_of_small_things
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from celery import Celery
 
@@ -187,16 +186,8 @@ def server_of(app: Celery) -> Server:
     Raises:
         ConfigurationError: neither is Redis.
     """
-    conf, backend = cast("Any", app.conf), cast("Any", app.backend)
-    if hasattr(backend, "subscription"):
-        return Server(connector_of(backend), _prefix(conf.get("result_backend_transport_options")))
-    url = str(conf.broker_write_url or "")
-    if not is_redis(url):
+    found = place_of_small_things(app, "broker_write_url")
+    if found is None:
         msg = "API keys, rates and the audit record are kept in Redis, and neither results nor messages are"
         raise ConfigurationError(problem=msg)
-    said: dict[str, Any] = conf.broker_transport_options or {}
-    return Server(connector(url, options={"ssl": conf.broker_use_ssl or None, **said}), _prefix(said))
-
-
-def _prefix(options: Mapping[str, Any] | None) -> str:
-    return str((options or {}).get("global_keyprefix") or "")
+    return Server(*found)

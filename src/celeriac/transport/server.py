@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from queue import Empty, LifoQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -16,14 +16,14 @@ from celeriac.transport.publishing.breaker import Breaker
 from celeriac.transport.results.address import connector_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from celery import Celery
 
     from celeriac.transport.connector import Connector
     from celeriac.transport.link import Script
 
-__all__ = ["RedisServer", "broker_server", "shelf_of"]
+__all__ = ["RedisServer", "broker_server", "place_of_small_things", "shelf_of"]
 
 TIMEOUT: Final = 1.0
 """Seconds that an answer may take, connecting included."""
@@ -120,13 +120,8 @@ class RedisServer:
 
 def broker_server(app: Celery) -> RedisServer | None:
     """The broker, where it is a Redis server."""
-    conf: Any = app.conf
-    url = str(conf.broker_read_url or "")
-    if not leads_to_redis(url):
-        return None
-    said: dict[str, Any] = conf.broker_transport_options or {}
-    options = {"ssl": conf.broker_use_ssl or None, **said}
-    return RedisServer(connector(url, options=options), str(said.get("global_keyprefix") or ""))
+    found = _broker_of(app, "broker_read_url")
+    return None if found is None else RedisServer(*found)
 
 
 def shelf_of(app: Celery) -> RedisServer | None:
@@ -134,11 +129,34 @@ def shelf_of(app: Celery) -> RedisServer | None:
 
     ``None`` where neither is a Redis server.
     """
+    found = place_of_small_things(app, "broker_read_url")
+    return None if found is None else RedisServer(*found)
+
+
+def place_of_small_things(
+    app: Celery, broker: Literal["broker_read_url", "broker_write_url"]
+) -> tuple[Connector, str] | None:
+    """The server of the results, else that of messages, and what stands before every key there.
+
+    ``None`` where neither is a Redis server.
+    """
     backend: Any = app.backend
     if hasattr(backend, "subscription"):
-        said: dict[str, Any] = app.conf.get("result_backend_transport_options") or {}
-        return RedisServer(connector_of(backend), str(said.get("global_keyprefix") or ""))
-    return broker_server(app)
+        return connector_of(backend), _prefix(app.conf.get("result_backend_transport_options"))
+    return _broker_of(app, broker)
+
+
+def _broker_of(app: Celery, which: str) -> tuple[Connector, str] | None:
+    conf: Any = app.conf
+    url = str(getattr(conf, which) or "")
+    if not leads_to_redis(url):
+        return None
+    said: dict[str, Any] = conf.broker_transport_options or {}
+    return connector(url, options={"ssl": conf.broker_use_ssl or None, **said}), _prefix(said)
+
+
+def _prefix(options: Mapping[str, Any] | None) -> str:
+    return str((options or {}).get("global_keyprefix") or "")
 
 
 def shown(url: str) -> str:
