@@ -11,6 +11,10 @@ from celery import bootsteps, signals
 from celeriac.exceptions import HistoryUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
     from celeriac.history.recorder import Recorder
     from celeriac.transport.outbox.relay import Relay
 
@@ -27,11 +31,6 @@ class KeepsHistory(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         self._recorder: Recorder | None = None
         super().__init__(parent, **kwargs)
-
-    def create(self, parent: Any) -> Any:
-        """Nothing before the start."""
-        del parent
-        return self
 
     def start(self, parent: Any) -> None:
         """Begin to write down what the stream tells."""
@@ -73,25 +72,16 @@ class RelaysOutbox(bootsteps.StartStopStep):
         self._relay: Relay | None = None
         super().__init__(parent, **kwargs)
 
-    def create(self, parent: Any) -> Any:
-        """Nothing before the start."""
-        del parent
-        return self
-
     def start(self, parent: Any) -> None:
         """Begin to send what waits."""
         app = parent.app
-        url = app.conf.get("history_database_url")
-        if not url:
+        if not app.conf.get("history_database_url"):
             logger.warning("the outbox is on and this worker has no database: set DATABASE_URL")
             return
         try:
-            from celeriac.history.database import engine_of  # noqa: PLC0415  SQLAlchemy comes by an extra
-            from celeriac.history.schema import upgrade_where_allowed  # noqa: PLC0415  likewise
-            from celeriac.transport.outbox.relay import Relay  # noqa: PLC0415  likewise
+            from celeriac.transport.outbox.relay import Relay  # noqa: PLC0415  SQLAlchemy comes by an extra
 
-            engine = engine_of(url)
-            self._relay = Relay(app, engine, partial(upgrade_where_allowed, engine, str(app.conf.get("environment"))))
+            self._relay = Relay(app, *_database_of(app.conf))
         except (HistoryUnavailable, ImportError) as error:
             logger.warning("the outbox is not sent by this worker: %s", error)
             return
@@ -114,16 +104,22 @@ def recorder_of(app: Any) -> Recorder:
         HistoryUnavailable: the database's URL is none, or its driver is not installed.
         ImportError: the extra ``sql`` is not installed.
     """
-    from celeriac.history.database import engine_of  # noqa: PLC0415  SQLAlchemy comes by an extra
-    from celeriac.history.recorder import Recorder  # noqa: PLC0415  likewise
+    from celeriac.history.recorder import Recorder  # noqa: PLC0415  SQLAlchemy comes by an extra
     from celeriac.history.repository import HistoryRepository  # noqa: PLC0415  likewise
-    from celeriac.history.schema import upgrade_where_allowed  # noqa: PLC0415  likewise
     from celeriac.history.streams import HistoryStreams  # noqa: PLC0415  likewise
 
-    conf = app.conf
+    engine, prepare = _database_of(app.conf)
+    retention = float(app.conf.get("history_retention") or 0)
+    return Recorder(HistoryStreams(app), HistoryRepository(engine), prepare, retention)
+
+
+def _database_of(conf: Any) -> tuple[Engine, Callable[[], None]]:
+    """An engine, and what brings its tables up to date."""
+    from celeriac.history.database import engine_of  # noqa: PLC0415  SQLAlchemy comes by an extra
+    from celeriac.history.schema import upgrade_where_allowed  # noqa: PLC0415  likewise
+
     engine = engine_of(conf.history_database_url)
-    prepare = partial(upgrade_where_allowed, engine, str(conf.get("environment")))
-    return Recorder(HistoryStreams(app), HistoryRepository(engine), prepare, float(conf.get("history_retention") or 0))
+    return engine, partial(upgrade_where_allowed, engine, str(conf.get("environment")))
 
 
 def _received(request: Any, sender: Any = None, **_: Any) -> None:

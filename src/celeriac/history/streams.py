@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import ResponseError
@@ -128,8 +127,3 @@ def made_group(server: RedisServer, group: str) -> None:
     except ResponseError as error:
         if "BUSYGROUP" not in str(error):
             raise
-
-
-def now_ms() -> int:
-    """This machine's clock, ms."""
-    return int(time.time() * 1000)
