@@ -2,6 +2,7 @@
 
 from celeriac.app import CeleryAppConfig, create_celery_app
 from celeriac.exceptions import CeleriacError
+from celeriac.flow.policies import Concurrency, Debounce, RateLimit, Unique
 from celeriac.schedule import ScheduleEntry, crontab, entry, every
 from celeriac.settings import CelerySettings
 from celeriac.tasks.bulk import Arguments, BulkOptions
@@ -10,10 +11,10 @@ from celeriac.tasks.context import TaskContext
 from celeriac.tasks.controller import TaskController
 from celeriac.tasks.definition import TaskDefinition, task
 from celeriac.tasks.handle import TaskHandle
+from celeriac.tasks.iteration import AsyncIteration, Iteration
 from celeriac.tasks.policies import (
     Limits,
     Priority,
-    RateLimit,
     Retry,
     TaskState,
     constant,
@@ -29,6 +30,7 @@ from celeriac.tasks.workflow import Step, chunked, gather
 
 __all__ = [
     "Arguments",
+    "AsyncIteration",
     "BulkOptions",
     "BulkReport",
     "CallOptions",
@@ -36,6 +38,9 @@ __all__ = [
     "CeleryAppConfig",
     "CeleryPublisher",
     "CelerySettings",
+    "Concurrency",
+    "Debounce",
+    "Iteration",
     "Limits",
     "Priority",
     "Progress",
@@ -50,6 +55,7 @@ __all__ = [
     "TaskResult",
     "TaskState",
     "TasksRegistry",
+    "Unique",
     "chunked",
     "constant",
     "create_celery_app",
