@@ -34,7 +34,7 @@ def _run(url: str | None, *, change: bool) -> None:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  comes by the extra sql
 
     from celeriac.history.database import engine_of  # noqa: PLC0415  likewise
-    from celeriac.history.schema import current, newest, upgrade  # noqa: PLC0415  likewise
+    from celeriac.history.schema import MIGRATIONS  # noqa: PLC0415  likewise
 
     found = url or values_from(os.environ, ["history_database_url"]).get("history_database_url", ("", ""))[1]
     if not found:
@@ -43,8 +43,8 @@ def _run(url: str | None, *, change: bool) -> None:
         engine = engine_of(found)
         try:
             if change:
-                upgrade(engine)
-            typer.echo(f"version {current(engine) or 'none'} of {newest()}")
+                MIGRATIONS.upgrade(engine)
+            typer.echo(f"version {MIGRATIONS.current(engine) or 'none'} of {MIGRATIONS.newest()}")
         finally:
             engine.dispose()
     except HistoryUnavailable as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
 
-__all__ = ["WRITES", "address_of", "engine_of", "is_sqlite", "one_writer"]
+__all__ = ["WRITES", "address_of", "engine_of", "is_sqlite", "one_writer", "suit_sqlite"]
 
 WRITES: Final = {"celeriac_writes": True}
 """Execution options of a connection that is going to write."""
@@ -65,9 +65,17 @@ def engine_of(url: str) -> Engine:
         engine = create_engine(address, connect_args={"timeout": _BUSY, "check_same_thread": False})
     except (ModuleNotFoundError, OSError) as error:
         raise HistoryUnavailable(database=address.render_as_string(), reason=str(error)) from error
+    suit_sqlite(engine)
+    return engine
+
+
+def suit_sqlite(engine: Engine) -> None:
+    """Let an engine of SQLite's serve many processes: one writes, who comes next waits, and readers go on.
+
+    A connection with :data:`WRITES` begins its transactions as the one who writes.
+    """
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
-    return engine
 
 
 def one_writer(connection: Connection) -> None:

@@ -1,27 +1,20 @@
-"""Making the tables, and changing them from release to release."""
+"""The tables of history and outbox: making them, and changing them from release to release."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-
-from celeriac.history.database import WRITES, is_sqlite, one_writer
+from celeriac.history.database import is_sqlite
+from celeriac.history.migrating import Migrations
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-__all__ = ["VERSIONS", "current", "newest", "upgrade", "upgrade_where_allowed"]
+__all__ = ["MIGRATIONS", "upgrade", "upgrade_where_allowed"]
 
-VERSIONS: Final = "celeriac_alembic_version"
-"""A table of our own, beside that of a service which has migrations, too."""
-_PLACE: Final = Path(__file__).parent / "migrations"
-logging.getLogger("alembic.runtime").setLevel(logging.WARNING)  # what it plugs together is of no use in our log
+MIGRATIONS: Final = Migrations(Path(__file__).parent / "migrations", "celeriac_alembic_version")
+"""In a table of our own, beside that of a service which has migrations, too."""
 
 
 def upgrade(engine: Engine) -> None:
@@ -30,12 +23,7 @@ def upgrade(engine: Engine) -> None:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database does not answer, or refuses.
     """
-    with engine.connect().execution_options(**WRITES) as connection, connection.begin():
-        one_writer(connection)
-        if MigrationContext.configure(connection, opts={"version_table": VERSIONS}).get_current_revision() != newest():
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    MIGRATIONS.upgrade(engine)
 
 
 def upgrade_where_allowed(engine: Engine, environment: str) -> None:
@@ -46,22 +34,3 @@ def upgrade_where_allowed(engine: Engine, environment: str) -> None:
     """
     if is_sqlite(engine) or environment != "production":
         upgrade(engine)
-
-
-def current(engine: Engine) -> str | None:
-    """The version of the tables; ``None`` where there are none."""
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection, opts={"version_table": VERSIONS}).get_current_revision()
-
-
-def newest() -> str | None:
-    """The version that this release wants."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-def _config() -> Config:
-    config = Config()
-    options: Any = config
-    options.set_main_option("script_location", str(_PLACE))
-    options.set_main_option("path_separator", "os")
-    return config

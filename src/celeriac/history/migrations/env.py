@@ -5,12 +5,12 @@ from __future__ import annotations
 from alembic import context
 
 from celeriac.history.models import Base
-from celeriac.history.schema import VERSIONS
+from celeriac.history.schema import MIGRATIONS
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    version_table=VERSIONS,
+    version_table=MIGRATIONS.versions,
     render_as_batch=True,  # SQLite cannot change a column otherwise
 )
 with context.begin_transaction():

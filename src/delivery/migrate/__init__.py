@@ -1,0 +1,1 @@
+"""Changing the database from release to release."""
