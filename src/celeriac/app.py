@@ -214,6 +214,7 @@ def create_celery_app(config: CeleryAppConfig | None = None) -> Celery:
     app.loader.override_backends = _RESULT_BACKENDS
     steps: Any = app.steps
     steps["worker"].add("celeriac.worker.start:HonestStart")  # by name: who only sends needs no worker's code
+    steps["worker"].add("celeriac.worker.holding:KeepsTenure")
     steps["worker"].add("celeriac.worker.resident.steps:Residence")
     steps["consumer"].add("celeriac.worker.resident.steps:GuardedTasks")
     steps["worker"].add("celeriac.worker.revoked:KnowsRevoked")

@@ -78,7 +78,8 @@ class Rates:
         if rate is None:
             return None
         limit = int(rate.rate.partition("/")[0])
-        key = f"{self._server.prefix}celeriac.requests:{caller.subject}"
+        # Counted apart for each rate: what was used up of a slow one says nothing about a faster one.
+        key = f"{self._server.prefix}celeriac.requests:{rate.rate}:{caller.subject}"
         try:
             answer = await self._server.run(_ADMIT, [key], [int(rate.interval * _MICROSECONDS), limit])
         except RedisError as error:

@@ -106,6 +106,9 @@ class OneByOne:
                 if error.uncertain:
                     self._report.note_unsure(position, position + 1)
                 raise
+            if getattr(given, "dropped", False):
+                self._report.note_dropped(position, given.id)
+                continue
             if self._make is None:
                 self._given[task_id] = given
             self._report.note_sent(position, position + 1)

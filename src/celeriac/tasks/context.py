@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from celeriac.tasks.iteration import SAVE_EVERY, AsyncIteration, CursorT, Iteration
 from celeriac.tasks.policies import TaskState
 from celeriac.tasks.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+
+    from celeriac.flow.frame import Flow
+    from celeriac.tasks.course import Course
 
 __all__ = ["RetryRequested", "TaskContext", "current_context"]
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _current: ContextVar[TaskContext | None] = ContextVar("celeriac_task", default=None)
 
 
@@ -45,7 +50,7 @@ class TaskContext:
         queue: the queue the message came from, if the broker said.
         headers: the message's headers that are not Celery's own.
         started: when this attempt began, UTC.
-        deadline: when the first time limit of this attempt strikes, UTC, or ``None`` without limits.
+        deadline: when the first time limit of this attempt strikes, or the deadline of the task, UTC; ``None`` without.
     """
 
     def __init__(self, task: Any) -> None:
@@ -57,6 +62,7 @@ class TaskContext:
         self.attempt: int = (request.retries or 0) + 1
         self.root_id: str = request.root_id or request.id
         self.started = datetime.now(UTC)
+        self._course: Course | None = None
 
     @classmethod
     def current(cls) -> TaskContext:
@@ -92,15 +98,18 @@ class TaskContext:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the first time limit of this attempt strikes."""
+        """When this attempt must have ended: by its first time limit, or by the task's deadline."""
         hard, soft = self._request.timelimit or (None, None)
         conf = self._task.app.conf
         said = (
             soft or self._task.soft_time_limit or conf.task_soft_time_limit,
             hard or self._task.time_limit or conf.task_time_limit,
         )
-        limits = [float(limit) for limit in said if limit]
-        return self.started + timedelta(seconds=min(limits)) if limits else None
+        moments = [self.started + timedelta(seconds=float(limit)) for limit in said if limit]
+        flow: Flow | None = getattr(self._task, "flow", None)
+        if flow is not None and flow.deadline is not None:
+            moments.append(flow.deadline.moment(self.headers))
+        return min(moments, default=None)
 
     def progress(self, current: int | None = None, total: int | None = None, **details: Any) -> None:
         """Store state ``PROGRESS`` with exactly what is said here, for ``TaskResult.progress`` to read.
@@ -122,6 +131,54 @@ class TaskContext:
     async def aprogress(self, current: int | None = None, total: int | None = None, **details: Any) -> None:
         """The same for coroutines."""
         await in_thread(self.progress, current, total, **details)
+
+    def iterate(
+        self,
+        source: Callable[[CursorT | None], Iterable[T]],
+        cursor: Callable[[T], CursorT],
+        *,
+        name: str = "",
+        save_every: float = SAVE_EVERY,
+    ) -> Iteration[T]:
+        """Go through items, and on from the same place should this run of the task not come to its end.
+
+        An item is done once the next one is asked for. A worker that is told to end lets the item in hand be done,
+        saves the place, and lets another worker go on at once, at the cost of no retry. After a crash, a failure or a
+        retry it goes on from the place that was saved last.
+
+        Args:
+            source: gives the items after a place, ``None`` for all, in an order that does not change.
+            cursor: gives an item's place, such as its id: str, int, float, or a list or dict of those.
+            name: tells the loops of one task apart, where it has several.
+            save_every: seconds between two saves; 0 to save after each item.
+
+        Raises:
+            InvalidIteration: a loop like that cannot be resumed; the text says why.
+        """
+        return Iteration(self._find_course(), source, cursor, name=name, save_every=save_every)
+
+    def aiterate(
+        self,
+        source: Callable[[CursorT | None], AsyncIterable[T] | Iterable[T]],
+        cursor: Callable[[T], CursorT],
+        *,
+        name: str = "",
+        save_every: float = SAVE_EVERY,
+    ) -> AsyncIteration[T]:
+        """The same for coroutines: ``async for item in context.aiterate(...)``."""
+        return AsyncIteration(self.name, self._find_course, source, cursor, name=name, save_every=save_every)
+
+    def conclude(self, *, succeeded: bool) -> None:
+        """The run has ended: settle where its loops are. For who runs tasks."""
+        if self._course is not None:
+            self._course.conclude(succeeded=succeeded)
+
+    def _find_course(self) -> Course:
+        if self._course is None:
+            from celeriac.tasks.course import course_of  # noqa: PLC0415  it brings redis-py along
+
+            self._course = course_of(self._task)
+        return self._course
 
     def retry(
         self, cause: Exception | None = None, *, countdown: float | None = None, max_retries: int | None = None

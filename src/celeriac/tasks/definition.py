@@ -14,6 +14,7 @@ from celeriac.tasks.policies import Limits, Priority, RateLimit, Retry, TaskPoli
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from celeriac.flow.policies import Concurrency, Debounce, Unique
     from celeriac.tasks.handle import HandleProvider, TaskHandle
 
 P = ParamSpec("P")
@@ -72,6 +73,10 @@ def task(
     retry: Retry | None = None,
     limits: Limits | None = None,
     rate_limit: str | RateLimit | None = None,
+    concurrency: Concurrency | None = None,
+    unique: Unique | None = None,
+    debounce: Debounce | None = None,
+    deadline: float | None = None,
     expires: float | None = None,
     ignore_result: bool | None = None,
     max_deliveries: int | None = None,
@@ -89,7 +94,11 @@ def task(
         retry: which errors are tried again, and when; ``None`` means none are, unless the task asks for it.
         limits: seconds an attempt may take; ``None`` leaves them to the settings.
         rate_limit: how often it may start, as ``"10/s"``, ``"10/m"`` or ``"10/h"``. The text alone holds for each
-            worker by itself, :class:`~celeriac.tasks.policies.RateLimit` for all of them together.
+            worker by itself, :class:`~celeriac.flow.policies.RateLimit` for all of them together.
+        concurrency: how many may run at the same time on all workers together.
+        unique: that of equal calls only one is under way.
+        debounce: that of calls in quick succession only the last one runs.
+        deadline: seconds from the publish after which it must have ended, over all its retries.
         expires: seconds after which it is no longer worth running.
         ignore_result: keep no result; ``get()`` then returns ``None`` at once.
         max_deliveries: how often a message is delivered to workers that die of it, before it becomes a dead letter;
@@ -102,7 +111,8 @@ def task(
 
     Raises:
         InvalidTask: the name is empty, or what is decorated is no function.
-        ValueError: ``max_deliveries`` is less than 1, or the permission is not written like ``"reports:run"``.
+        ValueError: ``max_deliveries`` is less than 1, ``deadline`` is no time, or the permission is not written like
+            ``"reports:run"``.
     """
     policy = TaskPolicy(
         queue=queue,
@@ -110,6 +120,10 @@ def task(
         retry=retry,
         limits=limits or Limits(),
         rate_limit=rate_limit,
+        concurrency=concurrency,
+        unique=unique,
+        debounce=debounce,
+        deadline=deadline,
         expires=expires,
         ignore_result=ignore_result,
         max_deliveries=max_deliveries,

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery.exceptions import Ignore, Reject
 from celery.exceptions import Retry as CeleryRetry
 
-from celeriac.exceptions import CallError, DuplicateTask, InvalidResult, TaskAborted, UnownedTask
+from celeriac.exceptions import (
+    CallError,
+    DeadlineExceeded,
+    DuplicateTask,
+    InvalidIteration,
+    InvalidResult,
+    TaskAborted,
+    UnownedTask,
+)
+from celeriac.flow.build import flow_of
+from celeriac.flow.frame import Attempt, Ending, masked_as_before
+from celeriac.flow.posted import posted
 from celeriac.injection import scopes_of
 from celeriac.tasks.context import RetryRequested, TaskContext
 from celeriac.tasks.guarded import contain, failure_of
+from celeriac.tasks.interruption import GaveWay, Superseded
+from celeriac.tasks.leaving import are_told
 from celeriac.tasks.loop import run_coroutine
-from celeriac.tasks.policies import RateLimit
 from celeriac.tasks.queues import transport_of
-from celeriac.tasks.rate import ClusterRate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from celery import Celery
 
+    from celeriac.flow.frame import Flow
     from celeriac.injection import Resolver
     from celeriac.tasks.declaration import TaskDeclaration
 
 __all__ = ["Execution", "register_task"]
 
 _CELERYS_OWN = (CeleryRetry, Ignore, Reject)
-_NEVER_WORTH_A_RETRY = (CallError, InvalidResult)
+_NEVER_WORTH_A_RETRY = (CallError, InvalidIteration, InvalidResult, DeadlineExceeded)
+
+
+class _Elsewhere(Ignore):
+    """The task has not ended: another worker runs it."""
 
 
 class Execution:
@@ -39,11 +56,15 @@ class Execution:
         self.controller = controller
         self.scope = scopes_of(container)
         self.retry = definition.policy.retry
-        limit = definition.policy.rate_limit
-        self.rate = ClusterRate(app, definition.name, limit) if isinstance(limit, RateLimit) else None
+        self.flow: Flow | None = flow_of(app, definition)
+        """What its policies do around it."""
+        self.returns_uncounted = transport_of(app) in {"redis", "rediss", "sentinel"}
+        """Whether who has a message can give it back as if nobody had had it. RabbitMQ counts."""
 
-    def __call__(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Run the task once: plain JSON in, plain JSON out.
+    def __call__(
+        self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], attempt: Attempt | None = None
+    ) -> Any:
+        """Run the task once: plain JSON in, plain JSON out. Policies are :meth:`within`'s.
 
         Raises:
             celery.exceptions.Retry: another attempt was sent.
@@ -55,24 +76,66 @@ class Execution:
         context = TaskContext(task)
         token = context.enter()
         try:
-            if self.rate is not None:
-                self.rate.wait_for_slot(task)
-            return self._attempt(args, kwargs)
+            return self._attempt(context, args, kwargs)
         except RetryRequested as request:
-            self._again(task, request.cause, request.countdown, request.max_retries)
+            self._again(task, request.cause, request.countdown, request.max_retries, attempt)
         except (*_CELERYS_OWN, *_NEVER_WORTH_A_RETRY):
             raise
+        except GaveWay:
+            if self.returns_uncounted and not are_told():
+                raise
+            (attempt or Attempt(task, args, kwargs)).put_back(0.0, "its worker ends")
+        except Superseded:
+            nothing: Any = "it runs elsewhere by now"
+            raise _Elsewhere(nothing) from None
         except BaseException as error:
             failure = failure_of(self.definition.name, error)
             if failure is None:
                 raise
             if not self._is_worth_a_retry(failure):
-                raise failure from failure.__cause__
-            self._again(task, failure, None, None)
+                named = failure if self.flow is None or attempt is None else self.flow.named(attempt, failure)
+                raise named from (failure.__cause__ if named is failure else failure)
+            self._again(task, failure, None, None, attempt)
         finally:
             TaskContext.leave(token)
 
-    def _attempt(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def within(self, flow: Flow, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run it inside of its policies, which learn how it ended."""
+        if task.request.is_eager:
+            return self(task, args, kwargs)
+        attempt, ending = Attempt(task, args, kwargs), Ending.LEFT
+        try:
+            flow.enter(attempt)
+            result = self(task, args, kwargs, attempt)
+            ending = Ending.DONE
+        except CeleryRetry:
+            ending = Ending.AGAIN
+            raise
+        except _Elsewhere:
+            raise
+        except Ignore:
+            ending = Ending.DROPPED
+            raise
+        except Reject:
+            raise
+        except Exception:
+            ending = Ending.FAILED
+            raise
+        else:
+            return result
+        finally:
+            flow.leave(attempt, ending)
+
+    def _attempt(self, context: TaskContext, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        succeeded = False
+        try:
+            result = self._in_scope(args, kwargs)
+            succeeded = True
+            return result
+        finally:  # before another attempt is sent, which may begin at once
+            context.conclude(succeeded=succeeded)
+
+    def _in_scope(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         signature = self.definition.signature
         positional, named = signature.load(args, kwargs)
         with self.scope() as scope:
@@ -96,16 +159,22 @@ class Execution:
         cause = error.__cause__ if isinstance(error, TaskAborted) else None
         return self.retry.covers(error) or (cause is not None and self.retry.covers(cause))
 
-    def _again(self, task: Any, error: Exception | None, countdown: float | None, max_retries: int | None) -> NoReturn:
+    def _again(
+        self,
+        task: Any,
+        error: Exception | None,
+        countdown: float | None,
+        max_retries: int | None,
+        attempt: Attempt | None,
+    ) -> NoReturn:
         """Send the next attempt, or fail with ``error`` where none is left."""
         request = task.request
         if countdown is None and self.retry is not None:
             countdown = self.retry.countdown(request.retries or 0)
-        kept: dict[str, Any] = {}
-        if self.definition.signature.secret_arguments:  # else Celery would show what they hold
-            kept = {"argsrepr": request.argsrepr, "kwargsrepr": request.kwargsrepr}
+        if self.flow is not None and attempt is not None:
+            self.flow.before_retry(attempt, task.default_retry_delay if countdown is None else countdown, error)
         try:
-            raise task.retry(exc=error, countdown=countdown, max_retries=max_retries, **kept)
+            raise task.retry(exc=error, countdown=countdown, max_retries=max_retries, **masked_as_before(task))
         except Reject as refused:
             # The next attempt could not be sent. Celery drops the message then; here it is tried again as it is.
             untyped: Any = refused
@@ -131,9 +200,11 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
         raise DuplicateTask(task=definition.name, first=origin, second=definition.origin)
     definition.signature.prepare()
     execution = Execution(app, definition, definition.controller, container)
+    # Tasks without policies do not even pass by where these are.
+    call: Any = execution if execution.flow is None else partial(execution.within, execution.flow)
 
     def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return execution(self, args, kwargs)
+        return call(self, args, kwargs)
 
     function = definition.function
     run.__name__, run.__qualname__ = function.__name__, function.__qualname__
@@ -144,6 +215,8 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
         options["resultrepr_maxsize"] = 0  # the worker's log and its events show results
     # Set once the task is bound: Celery warns of a class that brings them along.
     routing = {name: options.pop(name) for name in ("queue", "priority") if name in options}
+    if execution.flow is not None and execution.flow.publishes:
+        options["base"] = posted(app)
     register: Any = app.task(name=definition.name, bind=True, shared=False, lazy=False, **options)
     task = register(run)
     vars(task).update(
@@ -153,7 +226,12 @@ def register_task(app: Celery, definition: TaskDeclaration, container: Resolver)
         tags=definition.policy.tags,
         secret_arguments=bool(definition.signature.secret_arguments),
         secret_result=bool(definition.signature.secret_result),
+        flow=execution.flow,
     )
+    if (flow := execution.flow) is not None and flow.deadline is not None:
+        vars(task)["Request"] = "celeriac.worker.deadlines:DeadlineRequest"
+    if flow is not None and flow.stamps:
+        vars(app).setdefault("_celeriac_stamps", {})[definition.name] = flow
     return task
 
 

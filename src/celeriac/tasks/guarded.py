@@ -20,7 +20,7 @@ from kombu.utils.encoding import safe_repr
 
 from celeriac.exceptions import TaskAborted
 from celeriac.tasks.context import RetryRequested
-from celeriac.tasks.interruption import GivenBack, Interrupted, interruptible
+from celeriac.tasks.interruption import GivenBack, Interrupted, Superseded, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 __all__ = ["contain", "failure_of", "guard"]
 
-_MEANT_FOR_OTHERS = (RetryRequested, WorkerShutdown, WorkerTerminate, Interrupted, GivenBack)
+_MEANT_FOR_OTHERS = (RetryRequested, WorkerShutdown, WorkerTerminate, Interrupted, GivenBack, Superseded)
 _LONGEST = 500
 
 

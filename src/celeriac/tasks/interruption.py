@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["GivenBack", "Interrupted", "Interruptible", "interruptible", "raise_in_thread"]
+__all__ = ["GaveWay", "GivenBack", "Interrupted", "Interruptible", "Superseded", "interruptible", "raise_in_thread"]
 
 _set_async_exc: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
@@ -34,6 +34,14 @@ class GivenBack(BaseException):
     def __init__(self, *, counted: bool = False) -> None:
         super().__init__()
         self.counted = counted
+
+
+class GaveWay(GivenBack):
+    """Ends a task that goes on elsewhere, because its worker ends."""
+
+
+class Superseded(BaseException):
+    """Ends a task that runs elsewhere by now: this worker was taken for dead, and what it does is done there again."""
 
 
 _OURS: Final = (Interrupted, SoftTimeLimitExceeded)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Protocol
 
+from celeriac.flow.policies import Concurrency, Debounce, RateLimit, Unique
+
 __all__ = [
     "Backoff",
     "Limits",
@@ -202,33 +204,6 @@ class Limits:
 
 
 _PERMISSION = re.compile(r"[a-z0-9][a-z0-9_.-]*(:[a-z0-9][a-z0-9_.-]*)+")
-_PERIODS = {"s": 1, "m": 60, "h": 3600}
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """How often a task may start on all workers together: ``RateLimit("10/m")``, evenly spaced.
-
-    The plain text ``rate_limit="10/m"`` is Celery's own limit, which each worker keeps for itself.
-    """
-
-    rate: str
-    """A number of starts per ``s``, ``m`` or ``h``."""
-
-    def __post_init__(self) -> None:
-        count, _, period = self.rate.partition("/")
-        if not count.isdecimal() or int(count) < 1 or period not in _PERIODS:
-            msg = f"a rate is a number of starts per s, m or h, such as '10/m', not {self.rate!r}"
-            raise ValueError(msg)
-
-    def __str__(self) -> str:
-        return f"{self.rate} for all workers together"
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two starts."""
-        count, _, period = self.rate.partition("/")
-        return _PERIODS[period] / int(count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +215,10 @@ class TaskPolicy:
     retry: Retry | None = None
     limits: Limits = field(default_factory=Limits)
     rate_limit: str | RateLimit | None = None
+    concurrency: Concurrency | None = None
+    unique: Unique | None = None
+    debounce: Debounce | None = None
+    deadline: float | None = None
     expires: float | None = None
     ignore_result: bool | None = None
     max_deliveries: int | None = None
@@ -252,6 +231,11 @@ class TaskPolicy:
         if self.max_deliveries is not None and self.max_deliveries < 1:
             msg = f"max_deliveries must be 1 or more, not {self.max_deliveries}"
             raise ValueError(msg)
+        if self.unique is not None and self.debounce is not None:
+            msg = "unique and debounce cannot be combined; debounce with concurrency=Concurrency(1) does not overlap"
+            raise ValueError(msg)
+        if self.deadline is not None:
+            _positive("deadline", self.deadline)
         if self.permission is not None and not _PERMISSION.fullmatch(self.permission):
             msg = f"a permission is written like 'reports:run', in small letters, not {self.permission!r}"
             raise ValueError(msg)

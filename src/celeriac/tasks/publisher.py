@@ -21,6 +21,7 @@ from celeriac.tasks.context import current_context
 from celeriac.tasks.queues import transport_of
 from celeriac.tasks.threads import in_thread
 from celeriac.tasks.workflow import CallStep, ChainStep, GroupStep
+from celeriac.transport.holds.hold import HEADER, STEP
 from celeriac.transport.publishing.budget import asked_now
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.letter import Letter
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
+    from celeriac.flow.frame import Flow
     from celeriac.tasks.call import CallOptions
     from celeriac.tasks.report import BulkReport
     from celeriac.tasks.workflow import Step
@@ -65,6 +67,10 @@ class CeleryPublisher:
         if self._eager:
             return task.apply_async(tuple(call.args), call.kwargs, **options)
         options.setdefault("ignore_result", task.ignore_result)
+        flow: Flow | None = getattr(task, "flow", None)
+        if flow is not None and flow.publishes:
+            with self._reachable(call.task):
+                return flow.post(self.app, task, call.args, call.kwargs, options)
         with self._reachable(call.task):
             return self.app.send_task(call.task, tuple(call.args), call.kwargs, **options)
 
@@ -101,6 +107,9 @@ class CeleryPublisher:
         if (countdown := options.pop("countdown", None)) is not None:
             options["eta"] = app.now() + timedelta(seconds=float(countdown))
         options.setdefault("ignore_result", app.tasks[call.task].ignore_result)
+        flow: Flow | None = getattr(app.tasks[call.task], "flow", None)
+        if flow is not None:  # what it waits in the outbox counts
+            flow.stamp_into(options)
         row |= {"id": task_id, "queue": options.get("queue"), "call": put_call(call.args, call.kwargs, options)}
         put(session, row)
         return SentResult(app, task_id, ignored=options["ignore_result"])
@@ -131,12 +140,17 @@ class CeleryPublisher:
         promise = partial(SentResult, app, ignored=bool(options.get("ignore_result")))
         said = self._options(Call(task, [], {}, options), lineage=False)
         said.setdefault("ignore_result", app.tasks[task].ignore_result)
-        if not self._eager and (bulk := getattr(app.amqp, "bulk", None)) is not None:
+        flow: Flow | None = getattr(app.tasks[task], "flow", None)
+        if flow is not None:
+            flow.stamp_into(said)
+        bulk = None if flow is not None and flow.publishes else getattr(app.amqp, "bulk", None)
+        if not self._eager and bulk is not None:
             lineage = self._bulk_lineage()
             writer: BulkWriter | None = bulk(task, said, report, promise, masked=masked, lineage=lineage)
             if writer is not None:
                 return writer
-        return OneByOne(self, task, options, report, promise if not self._eager else None)
+        kept = self._eager or (bulk is None and flow is not None)  # then the result may be another call's
+        return OneByOne(self, task, options, report, None if kept else promise)
 
     @cached_property
     def _amqp(self) -> PublishingAMQP | None:
@@ -163,6 +177,8 @@ class CeleryPublisher:
 
     def start(self, step: Step[Any]) -> Any:
         """See :meth:`celeriac.tasks.workflow.Publisher.start`."""
+        if isinstance(step, CallStep) and self._passes_policies(step.call.task):
+            return self.publish(step.call)
         signature = self.signature(step)
         if self.app.conf.task_always_eager:
             return signature.apply()
@@ -179,13 +195,20 @@ class CeleryPublisher:
         if isinstance(step, CallStep):
             call = step.call
             signature = self.app.tasks[call.task].signature(tuple(call.args), call.kwargs, app=self.app)
-            return signature.set(**self._options(call, lineage=False))
+            options = self._options(call, lineage=False)
+            if self._passes_policies(call.task):  # what others wait for is not dropped
+                options["headers"] = {**options.get("headers", {}), HEADER: STEP}
+            return signature.set(**options)
         if isinstance(step, GroupStep):
             return group([self.signature(part) for part in step.steps], app=self.app)
         if isinstance(step, ChainStep):
             return chain(*(self.signature(part) for part in step.steps), app=self.app)
         msg = f"{type(step).__name__} is no step that {type(self).__name__} can send"
         raise TypeError(msg)
+
+    def _passes_policies(self, task: str) -> bool:
+        flow: Flow | None = getattr(self.app.tasks[task], "flow", None)
+        return flow is not None and flow.publishes
 
     def _options(self, call: Call, *, lineage: bool = True) -> dict[str, Any]:
         """Celery's options for a call; one that says nothing costs next to nothing."""

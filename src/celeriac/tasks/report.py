@@ -45,12 +45,14 @@ class BulkReport(Generic[R_co]):
         task: the task's name.
         rest: the position from which on nothing was even looked at; after a success, the number of items.
         refused: the first 1,000 items that do not fit the task, with their errors.
+        dropped: the items of a unique task that were not sent, each with the id of the call that was there already.
     """
 
     def __init__(self, task: str, promise: Callable[[str], TaskResult[R_co]]) -> None:
         self.task = task
         self.rest = 0
         self.refused: list[Refused] = []
+        self.dropped: dict[int, str] = {}
         self._promise = promise
         self._seed = os.urandom(32)
         self._bad = array("Q")
@@ -76,10 +78,12 @@ class BulkReport(Generic[R_co]):
 
     @property
     def unsent(self) -> tuple[range, ...]:
-        """The positions before :attr:`rest` that certainly were not taken."""
+        """The positions before :attr:`rest` that certainly were not taken, though nothing stood for them."""
         gaps: list[range] = []
         at = 0
-        for known in sorted((*self._sent, *self._unsure, range(self.rest, self.rest)), key=lambda each: each.start):
+        dropped = (range(position, position + 1) for position in self.dropped)
+        taken = (*self._sent, *self._unsure, *dropped, range(self.rest, self.rest))
+        for known in sorted(taken, key=lambda each: each.start):
             if known.start > at:
                 gaps.append(range(at, known.start))
             at = max(at, known.stop)
@@ -129,6 +133,10 @@ class BulkReport(Generic[R_co]):
     def note_sent(self, start: int, stop: int) -> None:
         """The broker has these."""
         _extend(self._sent, start, stop)
+
+    def note_dropped(self, position: int, holder: str) -> None:
+        """This item was not sent: another call has its place."""
+        self.dropped[position] = holder
 
     def note_unsure(self, start: int, stop: int) -> None:
         """These were written, and the answer was lost."""

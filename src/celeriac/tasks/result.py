@@ -28,6 +28,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 __all__ = ["Progress", "TaskResult"]
 
+_PLAINLY_REVOKED = {"", "revoked", "None"}
 FIRST_LOOK, LAST_LOOK = 0.002, 0.1
 """Seconds between two looks of :meth:`TaskResult.aget`: doubling from the first to the last."""
 
@@ -74,6 +75,11 @@ class TaskResult(Generic[R_co]):
     def id(self) -> str:
         """The task's id; of a group, the group's."""
         return str(self.raw.id)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether nothing was sent, as an equal call is under way: this is the result of that one, with its id."""
+        return bool(getattr(self.raw, "dropped", False))
 
     def get(self, timeout: float | None = None) -> R_co:
         """Wait for the result, at most ``timeout`` seconds, and return it as the task declares it.
@@ -193,7 +199,10 @@ class TaskResult(Generic[R_co]):
         try:
             yield
         except TaskRevokedError as error:
-            raise TaskRevoked(task=self.task, id=self.id) from error
+            why = str(error)
+            raise TaskRevoked(
+                task=self.task, id=self.id, why=f": {why}" if why not in _PLAINLY_REVOKED else ""
+            ) from error
         except Exception as error:
             if isinstance(error, ResultError) or is_of_the_task(error, self.raw):
                 raise

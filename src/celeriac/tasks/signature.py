@@ -147,6 +147,22 @@ class TaskSignature:
         del bound[first.name]
         return self._dump(self._rest, args, bound, kwargs)
 
+    def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The plain JSON of a call by parameter, with what defaults fill in.
+
+        Raises:
+            InvalidArguments: the call does not fit the signature.
+        """
+        return {**self._plain_defaults, **self._bind(args, kwargs)}
+
+    @cached_property
+    def _plain_defaults(self) -> dict[str, Any]:
+        given = {each.name: each.default for each in self.parameters if each.default is not Parameter.empty}
+        fields = {name: field for name, field in self._fields.items() if name in given}
+        model = self._model_of([each for each in self.parameters if each.name in given])
+        values = model.model_construct(**{fields[name]: value for name, value in given.items()})
+        return self._plain(model, values, set(fields.values()))
+
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         # What inspect does, ten times as fast for a plain signature and a call that fits; it explains what does not.
         if self._plainly_named and len(args) <= len(self._positional):

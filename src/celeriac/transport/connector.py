@@ -128,6 +128,14 @@ class Connector:
     def __repr__(self) -> str:
         return f"Connector({self.address!r})"
 
+    @property
+    def whereto(self) -> tuple[Any, ...]:
+        """What two connectors have in common that lead to the same database of the same server."""
+        if self._sentinels:
+            return self._master, self._targets[0][1]["db"], *sorted(map(str, self._sentinels))
+        servers = {tuple(kwargs.get(name) for name in ("host", "port", "path", "db")) for _, kwargs in self._targets}
+        return tuple(sorted(servers, key=str))
+
     def __call__(self, timeout: float | None = None) -> Connection:
         """Connect, log in, select the database.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celeriac.transport.connector import connector, leads_to_redis
@@ -43,6 +44,7 @@ class RedisServer:
     def __init__(self, connect: Connector, prefix: str = "", timeout: float = TIMEOUT) -> None:
         self.address = connect.address
         """Its URL without the password."""
+        self.whereto = connect.whereto
         self.prefix = prefix
         self._connect = connect
         self._timeout = timeout
@@ -111,6 +113,11 @@ class RedisServer:
             yield link
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             self._breaker.failed(str(error) or type(error).__name__)
+            raise
+        except RedisError:
+            raise
+        except BaseException:  # such as a time limit, perhaps between a question and its answer
+            link.close()
             raise
         else:
             self._breaker.succeeded()

@@ -175,12 +175,23 @@ class Relay:
             return
         said: dict[str, Any] = loads(row.call)
         try:
-            self._app.send_task(row.task, said["args"], said["kwargs"], task_id=row.id, **said["options"])
+            self._send_call(row, said)
         except BrokerUnavailable:
             raise
         except Exception:  # no later try would be another: it would stand in the way of all that come after it
             logger.exception("call %s[%s] of the outbox cannot be sent, and is dropped", row.task, row.id)
         self._mark(mark)
+
+    def _send_call(self, row: Any, said: dict[str, Any]) -> None:
+        options = {**said["options"], "task_id": row.id}
+        task: Any = self._app.tasks.get(row.task)
+        flow = getattr(task, "flow", None)
+        if flow is None or not flow.publishes:
+            self._app.send_task(row.task, said["args"], said["kwargs"], **options)
+            return
+        sent = flow.post(self._app, task, said["args"], said["kwargs"], options)
+        if sent.dropped:  # whoever wrote the row has its id
+            self._app.backend.mark_as_revoked(row.id, f"dropped: {sent.id} has the same key")
 
     def _mark(self, mark: str | None) -> None:
         if mark is not None and self._shelf is not None:

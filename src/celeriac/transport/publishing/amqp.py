@@ -17,15 +17,17 @@ from typing_extensions import override
 from celeriac.exceptions import BrokerUnavailable
 from celeriac.transport.amqp import LosslessAMQP
 from celeriac.transport.connector import connector, leads_to_redis
+from celeriac.transport.holds.hold import HEADER
 from celeriac.transport.publishing.admission import Admission
 from celeriac.transport.publishing.breaker import Breaker
 from celeriac.transport.publishing.bulk import RedisBulk
 from celeriac.transport.publishing.crowd import Crowd
+from celeriac.transport.publishing.held import HeldSender
 from celeriac.transport.publishing.ids import fresh_id
 from celeriac.transport.publishing.letter import Letter
 from celeriac.transport.publishing.message import Layout, envelope, properties_of
 from celeriac.transport.publishing.sender import Sender
-from celeriac.transport.publishing.template import Camera, Template, Untemplated
+from celeriac.transport.publishing.template import HELD, Camera, Template, Untemplated
 from celeriac.transport.publishing.told import Told
 from celeriac.transport.signing import Signer
 from celeriac.transport.stream import HistoryStream
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
 
+    from celeriac.transport.holds.holds import Holds
     from celeriac.transport.publishing.batch import BulkWriter, Outcome
     from celeriac.transport.publishing.message import Binding
     from celeriac.transport.publishing.template import Lineage
@@ -95,6 +98,14 @@ class PublishingAMQP(LosslessAMQP):
         keys: str = conf.get("task_signing_keys") or ""
         return Signer([key.strip() for key in keys.split(",") if key.strip()]) if keys else None
 
+    def held_sender(self, places: Holds) -> HeldSender | None:
+        """What sends messages that need a place; ``None`` where places are kept on another server than messages."""
+        if self._held is None and (sender := self.sender) is not None and places.whereto == sender.whereto:
+            self._held = HeldSender(sender, places, None if self.told is None else self.told.stream)
+        return self._held
+
+    _held: HeldSender | None = None
+
     def crowd(self, sender: Sender) -> Crowd:
         """What sends for the coroutines of the running event loop."""
         loop, crowds = get_running_loop(), self._crowds
@@ -114,11 +125,12 @@ class PublishingAMQP(LosslessAMQP):
 
     # -- templates
 
-    def template(self, task: str, *, masked: bool = False) -> Template | None:
+    def template(self, task: str, *, masked: bool = False, held: bool = False) -> Template | None:
         """The task's message as it is without options, or ``None`` where a call has to go Celery's whole way.
 
         That is where somebody listens to Celery's signals, where a router of the app's own looks at the arguments, and
-        where the message is no plain one.
+        where the message is no plain one. One that is ``held`` names its place in a header: see
+        :mod:`celeriac.transport.holds`.
         """
         if self.observed:
             return None
@@ -126,12 +138,18 @@ class PublishingAMQP(LosslessAMQP):
         if templates.process != getpid():  # the sender's name in it is the parent's
             templates = self._templates = _Templates()
         try:
-            return templates[task, masked]
+            return templates[task, masked, held]
         except KeyError:
             known = self.app.tasks.get(task)
-            said = {"ignore_result": bool(known is not None and known.ignore_result)}
+            flow: Any = getattr(known, "flow", None)
+            if flow is not None and (flow.stamps or (flow.publishes and not held)):
+                templates[task, masked, held] = None  # each call is looked at
+                return None
+            said: dict[str, Any] = {"ignore_result": bool(known is not None and known.ignore_result)}
+            if held:
+                said["headers"] = {HEADER: HELD}
             made = self.template_with(task, said, masked=masked)
-            templates[task, masked] = found = None if made is None or made.timed else made
+            templates[task, masked, held] = found = None if made is None or made.timed else made
             return found
 
     @property
@@ -209,9 +227,13 @@ class PublishingAMQP(LosslessAMQP):
     def _create_task_sender(self) -> Callable[..., Any]:
         celerys: Any = super()
         stock = celerys._create_task_sender()  # noqa: SLF001  the seam that Celery has for this
+        stamped: dict[str, Any] = vars(self.app).setdefault("_celeriac_stamps", {})
 
         def send_task_message(producer: Any, name: str, message: Any, *args: Any, **kwargs: Any) -> Any:
             ours = producer if isinstance(producer, Camera) else _Producer(self, producer, name)
+            if stamped and (flow := stamped.get(name)) is not None:
+                for header, value in flow.stamp().items():
+                    message.headers.setdefault(header, value)
             return stock(ours, name, message, *args, **kwargs)
 
         return send_task_message
@@ -229,7 +251,7 @@ class PublishingAMQP(LosslessAMQP):
         return WeakKeyDictionary()
 
 
-class _Templates(dict[tuple[str, bool], "Template | None"]):
+class _Templates(dict[tuple[str, bool, bool], "Template | None"]):
     """The templates of one process."""
 
     def __init__(self) -> None:

@@ -18,10 +18,12 @@ class SentResult(AsyncResult):  # type: ignore[type-arg]  # generic in the stubs
     parent = None
     _cache = None
 
-    def __init__(self, app: Any, task_id: str, *, ignored: bool = False) -> None:
+    def __init__(self, app: Any, task_id: str, *, ignored: bool = False, dropped: bool = False) -> None:
         self.app = app
         self.id = task_id
         self._ignored = ignored
+        self.dropped = dropped
+        """Whether nothing was sent, and this is the result of a call that was there already."""
 
     @cached_property
     def backend(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  read only here

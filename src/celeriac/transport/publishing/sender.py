@@ -62,6 +62,7 @@ class Sender:
 
     def __init__(self, connect: Connector, breaker: Breaker, *, budget: float, idle: int = 10) -> None:
         self.address = connect.address
+        self.whereto = connect.whereto
         self.breaker = breaker
         self.budget = budget
         self.admission: Callable[[], None] | None = None

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from celeriac.transport.publishing.told import Told
     from celeriac.transport.signing import Signer
 
-__all__ = ["Camera", "Lineage", "Template", "Untemplated", "is_kombus_json"]
+__all__ = ["HELD", "Camera", "Lineage", "Template", "Untemplated", "is_kombus_json"]
 
 # Texts that stand for what is filled in later: as unlikely in a message as a UUID is in another's place.
-_ID, _ROOT, _PARENT, _REPLY, _TAG, _BODY, _ARGS, _KWARGS, _SIGN = (f"{name}-{fresh_id()}" for name in "irptgbaks")
+_ID, _ROOT, _PARENT, _REPLY, _TAG, _BODY, _ARGS, _KWARGS, _SIGN, HELD = (
+    f"{name}-{fresh_id()}" for name in "irptgbaksh"
+)
 _ARGS_SHOWN: Final = f"('{_ARGS}',)"
 _KWARGS_SHOWN: Final = f"{{'{_KWARGS}': 0}}"
 _HOLES: Final = {
@@ -38,6 +40,7 @@ _HOLES: Final = {
     _TAG: "tag",
     _BODY: "body",
     _SIGN: "signature",
+    HELD: "held",
     f'"{_ARGS_SHOWN}"': "argsrepr",
     f'"{_KWARGS_SHOWN}"': "kwargsrepr",
 }
@@ -170,8 +173,11 @@ class Template:
         reply_to: str,
         lineage: Lineage | None = None,
         masked: tuple[str, str] | None = None,
+        held: str = "",
     ) -> tuple[bytes, str]:
         """The message, and what the history hears of this call, if any is kept; arguments as of :meth:`render`.
+
+        A plain word ``held`` stands in the place of :data:`HELD`.
 
         Raises:
             TypeError: JSON cannot carry an argument.
@@ -183,6 +189,7 @@ class Template:
             "parent": "null" if parent is None else _encode(parent),
             "reply_to": reply_to,
             "tag": fresh_id(),
+            "held": held,
         }
         if self._signer is not None:
             body = f"[{_encode(args)}, {_encode(kwargs)}, {self._embedded}]"

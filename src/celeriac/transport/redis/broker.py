@@ -127,11 +127,21 @@ class RedisBroker:
         swept = self._run(scripts.SWEEP, keys, [self.keys.in_flight, limit])
         return {swept[at].decode(): int(swept[at + 1]) for at in range(0, len(swept), 2)}
 
-    def park(self, owner: str, due: Mapping[str, float]) -> int:
-        """Let messages in flight wait on the server until they are due: token to seconds of the server's clock."""
-        flat = [part for token, when in due.items() for part in (token, int(when * 1000))]
-        keys = [self.keys.in_flight + owner, self.keys.delayed, self.keys.parked]
-        return int(self._run(scripts.PARK, keys, [owner, *flat]))
+    def park(self, owner: str, due: Mapping[str, float], names: Mapping[str, str] | None = None) -> list[str]:
+        """Let messages in flight wait on the server until they are due.
+
+        Args:
+            owner: who holds them.
+            due: token to seconds of the server's clock.
+            names: token to the name by which a message can be woken before that.
+
+        Returns:
+            The tokens of messages that were woken by now, and stay in flight.
+        """
+        names = names or {}
+        flat = [part for token, when in due.items() for part in (token, int(when * 1000), names.get(token, ""))]
+        keys = [self.keys.in_flight + owner, self.keys.delayed, self.keys.parked, self.keys.woken]
+        return [token.decode() for token in self._run(scripts.PARK, keys, [owner, *flat])]
 
     def unpark(self, limit: int = 500) -> int:
         """Send parked messages back to their lists before their time; returns how many, 0 once none are left."""

@@ -22,7 +22,7 @@ from celeriac.exceptions import MalformedMessage, TooManyDeliveries
 from celeriac.transport.envelope import Envelope, read
 from celeriac.transport.redis.broker import LEASE
 from celeriac.transport.redis.intake import Intake
-from celeriac.transport.redis.keys import queue_of
+from celeriac.transport.redis.keys import WAITS, queue_of
 from celeriac.transport.redis.message import LeasedMessage
 from celeriac.transport.results import writer as results
 
@@ -206,6 +206,7 @@ class LeasedChannel(redis.Channel):
         check = None if self.rules is None else self.rules.check
         messages: list[LeasedMessage] = []
         early: dict[str, float] = {}
+        waiting: dict[str, tuple[Delivery, Envelope]] = {}
         for delivery in deliveries:
             try:
                 envelope = read(delivery.raw, accept)
@@ -218,16 +219,22 @@ class LeasedChannel(redis.Channel):
                 continue
             if envelope.eta is not None and envelope.eta > intake.now:
                 early[delivery.token] = envelope.eta
+                if WAITS in envelope.headers:
+                    waiting[delivery.token] = delivery, envelope
                 continue
-            if envelope.eta is not None or envelope.expires is not None:
-                self._translate(envelope)
-            queue = queue_of(delivery.list_key, self.global_keyprefix)
-            message = LeasedMessage(envelope, delivery, queue=queue, channel=self)
-            self.qos.append(message, delivery.token)
-            messages.append(message)
+            messages.append(self._taken(delivery, envelope))
         if early:
-            intake.park(early)
+            names = {token: str(each.headers[WAITS]).partition("|")[2] for token, (_, each) in waiting.items()}
+            messages.extend(self._taken(*waiting[token]) for token in intake.park(early, names))
         return messages
+
+    def _taken(self, delivery: Delivery, envelope: Envelope) -> LeasedMessage:
+        if envelope.eta is not None or envelope.expires is not None:
+            self._translate(envelope)
+        queue = queue_of(delivery.list_key, self.global_keyprefix)
+        message = LeasedMessage(envelope, delivery, queue=queue, channel=self)
+        self.qos.append(message, delivery.token)
+        return message
 
     def _is_spent(self, delivery: Delivery, envelope: Envelope) -> bool:
         """Bury a message that was delivered as often as it may be."""

@@ -21,7 +21,7 @@ from celeriac.transport.redis.broker import RedisBroker
 from celeriac.transport.redis.leases import LeaseKeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from redis import Connection
 
@@ -327,14 +327,15 @@ class Intake:
                     for token in tokens:
                         del self._returning[token]
 
-    def park(self, due: dict[str, float]) -> None:
-        """Let messages wait on the server for their time: token to seconds of the server's clock."""
+    def park(self, due: dict[str, float], names: Mapping[str, str]) -> list[str]:
+        """Let messages wait on the server for their time, and keep those in hand that were woken: see the broker."""
         with self._lock:
-            self.broker.park(self.owner, due)
-            for token in due:
+            woken = self.broker.park(self.owner, due, names)
+            for token in due.keys() - woken:
                 self.held.pop(token, None)
             first = time.monotonic() + max(min(due.values()) - self.now, 0)
             self._due = first if self._due is None else min(self._due, first)
+        return woken
 
     def parked(self, limit: int) -> list[Parked]:
         """Messages that wait on the server for their time, the next one first, whoever parked them.

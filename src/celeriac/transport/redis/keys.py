@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["SEPARATOR", "Keys", "queue_of"]
+__all__ = ["SEPARATOR", "WAITS", "Keys", "queue_of"]
 
 SEPARATOR: Final = "\x06\x16"
 """What kombu puts between a queue's name and the step of a priority."""
+WAITS: Final = "celeriac-waits"
+"""The header of a message that may be woken before it is due: ``<moment>|<name>``, a name of this message alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Keys:
     def parked(self) -> str:
         """Hash: id of a parked message to the same value as in flight."""
         return f"{self.prefix}celeriac.delayed.messages"
+
+    @property
+    def woken(self) -> str:
+        """What the key of a note begins with: that a message was woken, by its name."""
+        return f"{self.prefix}celeriac.woken:"
 
     @property
     def dead(self) -> str:

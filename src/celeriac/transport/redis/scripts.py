@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ABANDON", "BURY", "CLAIM", "GIVE_BACK", "PARK", "RENEW", "SETTLE", "SWEEP", "UNPARK", "without_flags"]
+__all__ = [
+    "ABANDON",
+    "BURY",
+    "CLAIM",
+    "GIVE_BACK",
+    "PARK",
+    "RENEW",
+    "SETTLE",
+    "SWEEP",
+    "UNPARK",
+    "WAKE",
+    "without_flags",
+]
 
 _FLAGS = "#!lua flags=allow-oom\n"
 
@@ -240,23 +252,27 @@ return swept
 """
 )
 
-# KEYS: in flight, delayed, parked. ARGV: owner, token, due ms, ... Returns how many are parked now.
+# KEYS: in flight, delayed, parked, what a note of who was woken begins with.
+# ARGV: owner, token, due ms, name or nothing, ...
+# Returns the tokens of those that stay in hand: they were woken before they came here.
 PARK: Final = (
     _FLAGS
     + _COMMON
     + """
-local done = 0
-for i = 2, #ARGV, 2 do
-  local value = redis.call('HGET', KEYS[1], ARGV[i])
-  if value then
+local woken = {}
+for i = 2, #ARGV, 3 do
+  local value, name = redis.call('HGET', KEYS[1], ARGV[i]), ARGV[i + 2]
+  if value and name ~= '' and redis.call('EXISTS', KEYS[4] .. name) == 1 then
+    woken[#woken + 1] = ARGV[i]
+  elseif value then
     local id = ARGV[1] .. ':' .. ARGV[i]
+    if name ~= '' and redis.call('HEXISTS', KEYS[3], name) == 0 then id = name end
     redis.call('HSET', KEYS[3], id, value)
     redis.call('ZADD', KEYS[2], ARGV[i + 1], id)
     redis.call('HDEL', KEYS[1], ARGV[i])
-    done = done + 1
   end
 end
-return done
+return woken
 """
 )
 
@@ -275,6 +291,23 @@ if #ids > 0 then
   redis.call('ZREM', KEYS[1], unpack(ids))
 end
 return #ids
+"""
+)
+
+# KEYS: delayed, parked, what a note of who was woken begins with. ARGV: seconds that a note is kept, names...
+# Their messages go back to their lists, and a note is left that they are not to be parked again.
+WAKE: Final = (
+    _COMMON
+    + """
+for i = #ARGV, 2, -1 do
+  local value = redis.call('HGET', KEYS[2], ARGV[i])
+  if value then
+    redis.call('HDEL', KEYS[2], ARGV[i])
+    redis.call('ZREM', KEYS[1], ARGV[i])
+    put_back(value)
+  end
+  redis.call('SET', KEYS[3] .. ARGV[i], '1', 'EX', ARGV[1])
+end
 """
 )
 

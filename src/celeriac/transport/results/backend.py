@@ -13,6 +13,7 @@ from kombu.utils.encoding import bytes_to_str
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from celeriac.exceptions import InvalidArguments
 from celeriac.transport.link import Link
 from celeriac.transport.results.address import connector_of, timeout_of
 from celeriac.transport.results.celerys import CelerysSentinelBackend
@@ -20,6 +21,7 @@ from celeriac.transport.results.chords import Chords
 from celeriac.transport.results.encoding import SUCCEEDED, MetaEncoder
 from celeriac.transport.results.entry import Entry
 from celeriac.transport.results.journal import Journal, journal_of
+from celeriac.transport.results.leaving import LeaveEntry
 from celeriac.transport.results.loops import LoopReaders
 from celeriac.transport.results.outcomes import OutcomeCounter, outcome
 from celeriac.transport.results.patience import Patience
@@ -84,6 +86,7 @@ class RedisResultBackend(Waits, Chords):
         limit = self._transport_options.get("store_timeout")
         self.patience = Patience(None if limit is None else float(limit), connect.address)
         self._meta = MetaEncoder(self)
+        self._held: dict[str, Any] = vars(self.app).setdefault("_celeriac_held", {})
         self.journal = journal_of(self.app, self.writer)
         """What the history hears of this process; ``None`` where none is kept."""
 
@@ -143,6 +146,8 @@ class RedisResultBackend(Waits, Chords):
 
     def mark_as_done(self, task_id: Any, result: Any, request: Any = None, *said: Any, **named: Any) -> None:
         """As Celery's; the history hears of it where no result is kept, too."""
+        if self._held:
+            self.leave_place(task_id, request)
         stored = said[0] if said else named.get("store_result", True)
         if self.journal is not None and (not stored or getattr(request, "ignore_result", False)):
             self.journal.ended(str(task_id), states.SUCCESS, None, request)
@@ -153,11 +158,38 @@ class RedisResultBackend(Waits, Chords):
     def mark_as_failure(self, task_id: Any, exc: Any, traceback: Any = None, **named: Any) -> None:
         """As Celery's; the history hears of it where no result is kept, too."""
         stock: Any = super()
+        if self._held:
+            self.leave_place(task_id, named.get("request"))
         if self.journal is not None and not named.get("store_result", True):
             told = Journal.plain(stock.prepare_exception(exc), states.FAILURE, traceback)
             self.journal.ended(str(task_id), states.FAILURE, told, named.get("request"))
             self._tell_now()
         stock.mark_as_failure(task_id, exc, traceback, **named)
+
+    def mark_as_revoked(self, task_id: Any, reason: str = "", request: Any = None, **named: Any) -> None:
+        """As Celery's; the history hears of it where no result is kept, too."""
+        if self._held:
+            self.leave_place(task_id, request)
+        if self.journal is not None and not named.get("store_result", True):
+            self.journal.ended(str(task_id), states.REVOKED, None, request)
+            self._tell_now()
+        stock: Any = super()
+        stock.mark_as_revoked(task_id, reason, request=request, **named)
+
+    def leave_place(self, task_id: Any, request: Any) -> None:
+        """A task has ended: whatever it held is left in the pipeline of its result, and before it."""
+        if request is None or getattr(request, "is_eager", False):
+            return
+        gate = self._held.get(getattr(request, "task", None) or "")
+        if gate is None:
+            return
+        try:
+            key = gate.places.key(gate.name_of(request))
+        except InvalidArguments:  # it never had one
+            return
+        self.writer.put(LeaveEntry(key, str(task_id)), final=True)
+        if not self.writer.coalesce:
+            self.writer.flush()
 
     def _tell_now(self) -> None:
         """Before the message may be acknowledged, where no consumer of ours does that after a flush."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from celery.worker import control, state
 
+from celeriac.tasks.leaving import leave
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
@@ -91,6 +93,7 @@ class Attendant:
 
     def _stop(self, _: Any) -> None:
         self._consuming.duty.stop()
+        leave()
         self._recall(None)
 
     def _recall(self, _: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kombu.common import ignore_errors
 from kombu.exceptions import OperationalError
 
+from celeriac.tasks.leaving import leave
 from celeriac.worker.lane.claiming import Lane
 from celeriac.worker.lane.drain import Drain
 
@@ -71,6 +72,7 @@ class Consuming:
             ignore_errors(self._connection, self.loop.give_back)
         self.runner.slot.leaving()
         self.on_leaving()
+        leave()  # coroutines that can go on elsewhere need not be waited for
         self.runner.crew.join()
         if self.loop is not None:
             ignore_errors(self._connection, self.loop.finish)

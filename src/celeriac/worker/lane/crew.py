@@ -13,6 +13,7 @@ from celery.exceptions import Ignore
 
 from celeriac.tasks.interruption import GivenBack
 from celeriac.tasks.loop import Bounds, bounds, when_stuck
+from celeriac.worker.given_back import give_back
 from celeriac.worker.lane.slots import BEGUN
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Crew:
             else:
                 callback(outcome)
         except GivenBack as back:
-            self._give_back(request, back)
+            give_back(request, back, runner.settling.give_back)
         except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
             runner.aborted(request, error)
         finally:
@@ -139,15 +140,6 @@ class Crew:
             with self._lock:
                 self._places.append(place)
             self.on_room()
-
-    def _give_back(self, request: Any, back: GivenBack) -> None:
-        request._announce_cancelled(not request.task.acks_late)  # noqa: SLF001  Celery's own way
-        if not request.task.acks_late:
-            return  # it was acknowledged before it began
-        if back.counted:
-            request.reject(requeue=True)
-        else:
-            self._runner.settling.give_back(request.message)
 
 
 def _nothing() -> None:

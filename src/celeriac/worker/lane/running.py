@@ -17,6 +17,8 @@ from celery.worker import strategy as celery_strategy
 from celery.worker.request import Request
 
 from celeriac.tasks.guarded import failure_of
+from celeriac.tasks.interruption import GivenBack
+from celeriac.worker.given_back import give_back
 from celeriac.worker.lane.crew import Crew
 from celeriac.worker.records import described, einfo_of
 
@@ -152,6 +154,8 @@ class Runner:
             outcome = target(*args, **(kwargs or {}))
             self.slot.end()
             callback(outcome)
+        except GivenBack as back:
+            give_back(request, back, self.settling.give_back)
         except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
             self.aborted(request, error)
         finally:
@@ -243,6 +247,10 @@ class Runner:
                 started = slot.begin(task_id, name, int(tag), soft, hard)
                 outcome, failed, runtime, _ = tracer(task_id, args, kwargs, request)
                 slot.end()
+            except GivenBack as back:
+                give_back(runner.request_for(message, task), back, settling.give_back)
+                slot.end()
+                return
             except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
                 if slot.busy:
                     slot.end()

@@ -20,6 +20,7 @@ from celeriac.worker.parentage import die_with_parent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from celeriac.flow.tenure import Tenure
     from celeriac.worker.leasing import Leasing
 
 __all__ = ["Guardian", "is_stopped"]
@@ -46,10 +47,11 @@ class Guardian:
     The process ends with the worker, and does nothing for one that is stopped: others shall take over from it.
 
     Args:
-        leasing: where the leases are.
+        leasing: where the leases of messages are, if their broker knows any.
+        tenure: of what running tasks hold, if any can.
     """
 
-    def __init__(self, leasing: Leasing) -> None:
+    def __init__(self, leasing: Leasing | None, tenure: Tenure | None = None) -> None:
         parent = os.getpid()
         gc.collect()
         gc.freeze()  # what the collector touches later is copied, in the worker as well
@@ -62,7 +64,7 @@ class Guardian:
                 os.close(ours)
                 _settle_in()
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-                _serve(theirs, leasing, lambda: os.getppid() == parent, lambda: is_stopped(parent))
+                _serve(theirs, _Renewing(leasing, tenure), lambda: os.getppid() == parent, lambda: is_stopped(parent))
             finally:
                 os._exit(0)  # past all that the worker wants done at its own end
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -103,9 +105,26 @@ def _settle_in() -> None:
     gc.disable()  # what the collector touched would be copied
 
 
-def _serve(pipe: int, leasing: Leasing, lives: Callable[[], bool], stopped: Callable[[], bool]) -> None:
-    broker, owners = leasing.broker(), list[str]()
-    every = leasing.lease / RENEWALS
+class _Renewing:
+    """What is renewed: the leases of messages, of running tasks, or both."""
+
+    def __init__(self, leasing: Leasing | None, tenure: Tenure | None) -> None:
+        self._broker = None if leasing is None else leasing.broker()
+        self._tenure = tenure
+        self.owners: list[str] = []
+        """In whose name messages are held."""
+        times = [] if leasing is None else [leasing.lease / RENEWALS]
+        self.every = min(times if tenure is None else [*times, tenure.every])
+
+    def __call__(self) -> None:
+        if self._tenure is not None:
+            self._tenure.tick()
+        if self._broker is not None and self.owners:
+            self._broker.renew(self.owners)
+
+
+def _serve(pipe: int, renew: _Renewing, lives: Callable[[], bool], stopped: Callable[[], bool]) -> None:
+    every = renew.every
     renew_at, said = time.monotonic() + every, b""
     while lives():
         if select.select([pipe], [], [], max(renew_at - time.monotonic(), 0.0))[0]:
@@ -114,13 +133,13 @@ def _serve(pipe: int, leasing: Leasing, lives: Callable[[], bool], stopped: Call
                 return
             *lines, said = (said + heard).split(b"\n")
             if lines:
-                owners = lines[-1].decode().split()
+                renew.owners = lines[-1].decode().split()
         if time.monotonic() < renew_at:
             continue
         renew_at = time.monotonic() + every
-        if not owners or stopped():
+        if stopped():
             continue
         try:
-            broker.renew(owners)
+            renew()
         except RedisError:  # the worker complains by itself
             renew_at = time.monotonic() + min(_AGAIN, every)

@@ -12,7 +12,9 @@ from celery.platforms import signals
 
 from celeriac.tasks.guarded import failure_of
 from celeriac.tasks.interruption import GivenBack, Interrupted, Interruptible, interruptible
+from celeriac.tasks.leaving import is_leaving
 from celeriac.tasks.loop import Bounds, bounds
+from celeriac.worker.given_back import give_back
 from celeriac.worker.records import einfo_of
 
 if TYPE_CHECKING:
@@ -95,8 +97,7 @@ class Run:
         if self._emit_retry is not None:  # the worker ends, and what is not acknowledged goes back with its connection
             self.request._announce_cancelled(self._emit_retry)  # noqa: SLF001  Celery's own way
         else:
-            del back
-            self.request.reject(requeue=True)
+            give_back(self.request, back, _uncounted)
 
     # -- in the thread that watches
 
@@ -149,3 +150,11 @@ class Run:
 
 def _none() -> float:
     return 0.0
+
+
+def _uncounted(message: Any) -> None:
+    channel = message.channel
+    if hasattr(channel, "give_back"):
+        channel.give_back([message])
+    elif not is_leaving():  # else it goes back with the connection
+        message.requeue()

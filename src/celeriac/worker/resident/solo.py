@@ -13,6 +13,7 @@ from celery.utils import log
 from celery.worker import state
 
 from celeriac.tasks.interruption import Interruptible
+from celeriac.tasks.leaving import leave
 from celeriac.worker.limits import Limits
 from celeriac.worker.resident.run import Run
 from celeriac.worker.resident.watch import Watch
@@ -66,6 +67,7 @@ class SoloPool(solo.TaskPool):
 
     def soften(self, seconds: float) -> None:
         """Let what runs have that time: it runs in the thread that would wait for it."""
+        leave()
         self.patience = seconds
 
     def _apply(self, target: Any, args: Any = None, kwargs: Any = None, **options: Any) -> None:

@@ -6,17 +6,19 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.concurrency import solo, thread
 from celery.worker.consumer.tasks import Tasks
 
+from celeriac.tasks.leaving import leave, stay, tell_children
+from celeriac.worker.holding import tenure_of
 from celeriac.worker.leasing import Leasing
 from celeriac.worker.resident.guardian import Guardian
 from celeriac.worker.resident.solo import SoloPool
 from celeriac.worker.resident.threads import ThreadsPool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["GuardedTasks", "Residence"]
 
@@ -33,9 +35,29 @@ class Residence(bootsteps.Step):
         parent.pool_cls = pool = _OURS.get(parent.pool_cls, parent.pool_cls)
         # A worker inside of something else, as in a test, is in one of its threads: no moment to fork.
         alone = threading.current_thread() is threading.main_thread()
-        leasing = Leasing.of(parent.app.conf) if alone and getattr(pool, "resident", False) else None
-        self._guardian = None if leasing is None else Guardian(leasing)
+        guarded = alone and getattr(pool, "resident", False)
+        leasing = Leasing.of(parent.app.conf) if guarded else None
+        tenure = tenure_of(parent.app) if guarded else None
+        self._guardian = Guardian(leasing, tenure) if leasing or tenure else None
         parent.guardian = self._guardian
+        if getattr(pool, "consumes", False):
+            return  # the lane's children are told one by one
+        stay()
+        signals.worker_shutting_down.connect(leave)
+        if alone and not getattr(pool, "resident", False):
+            _tell_children(parent)
+
+
+def _tell_children(worker: Any) -> None:
+    """Have a pool's processes know of the end, which Celery's own tells them only once they are idle."""
+    tell_children()
+    wait_softly: Callable[[], None] = worker.wait_for_soft_shutdown
+
+    def wait_for_soft_shutdown() -> None:
+        leave()
+        wait_softly()
+
+    worker.wait_for_soft_shutdown = wait_for_soft_shutdown
 
 
 class GuardedTasks(bootsteps.StartStopStep):

@@ -10,6 +10,7 @@ from celery.worker import state
 from typing_extensions import override
 
 from celeriac.tasks.interruption import Interruptible
+from celeriac.tasks.leaving import leave
 from celeriac.worker.limits import Limits
 from celeriac.worker.resident.hands import Hands
 from celeriac.worker.resident.run import Run
@@ -66,6 +67,7 @@ class ThreadsPool(BasePool):
     @override
     def on_stop(self) -> None:
         """Wait for what runs; at once, if the worker shall end at once. May be called from a signal's handler."""
+        leave()
         self._hands.drop()
         while self._watch.runs and state.should_terminate is None:
             time.sleep(_LOOK_EVERY)
@@ -82,6 +84,7 @@ class ThreadsPool(BasePool):
 
     def soften(self, seconds: float) -> None:
         """Let what runs have that time, and no longer than it needs."""
+        leave()
         self._hands.drop()
         deadline = time.monotonic() + seconds
         while self._watch.runs and time.monotonic() < deadline:

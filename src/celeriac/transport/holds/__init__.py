@@ -1,0 +1,1 @@
+"""Who has the place of a key: what unique tasks and debounced ones rest on."""
