@@ -126,6 +126,16 @@ def http(context: typer.Context) -> None:
 
 
 @dev.command()
+def process(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What stands before its lines.")],
+    command: Annotated[list[str], typer.Argument(help="Program and arguments, after `--`.")],
+) -> None:
+    """Run a program of yours, such as a bot, that starts again when the code changes."""
+    _run(cast("Place", context.obj), [(name, command)])
+
+
+@dev.command()
 def run(context: typer.Context, command: Annotated[list[str], typer.Argument(help="Program and arguments.")]) -> None:
     """Run Redis, a worker and beat, then a program against them; stop when it is done. Logs go to dev.log."""
     place = cast("Place", context.obj)

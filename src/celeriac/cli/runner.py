@@ -51,7 +51,8 @@ class Runner:
             command: a program that gets the screen to itself.
 
         Returns:
-            0 after Ctrl-C, 1 after a process died, else the exit code of ``command``.
+            0 after Ctrl-C, or if there was one process and that ended well; 1 after a process died; else the exit code
+            of ``command``.
         """
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
@@ -81,6 +82,9 @@ class Runner:
     def _died(self, child: Child, code: int) -> None:
         if child.starts > 1:  # somebody is in the middle of an edit
             self._screen.say(f"{child.name} ended with {code} after a change; waiting for the next one", wrong=True)
+        elif code == 0 and len(self._children) == 1:  # it had nothing to do, and has said why
+            self._screen.say(f"{child.name} ended")
+            self._end(0)
         else:
             self._screen.say(f"{child.name} ended with {code}: stopping the others", wrong=True)
             self._end(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -23,7 +24,7 @@ from celeriac.http.triggers import trigger_router
 from celeriac.security.permissions import SYSTEM_READ, authorize
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from celeriac.http.services import Services
     from celeriac.security.gate import Gate
@@ -83,7 +84,14 @@ def create_router(*, probes_too: bool = True) -> APIRouter:
 
 
 def create_api(
-    services: Services, gate: Gate, *, title: str = "Celeriac", version: str = "1", origins: Sequence[str] = ()
+    services: Services,
+    gate: Gate,
+    *,
+    title: str = "Celeriac",
+    version: str = "1",
+    origins: Sequence[str] = (),
+    routers: Sequence[APIRouter] = (),
+    streams: Mapping[str, int] = MappingProxyType({}),
 ) -> FastAPI:
     """The application: every route, under ``/api/v1``.
 
@@ -93,6 +101,8 @@ def create_api(
         title: of its OpenAPI document.
         version: likewise.
         origins: web origins whose scripts may call it; none unless said.
+        routers: further routes, behind the same gate: those of your use cases.
+        streams: paths of theirs that take files, and how many bytes these may have; other bodies have a megabyte.
     """
 
     @asynccontextmanager
@@ -125,6 +135,8 @@ def create_api(
         system_router(),
     ):
         app.include_router(router, prefix=services.prefix)
+    for router in routers:
+        app.include_router(router)
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -134,7 +146,7 @@ def create_api(
             expose_headers=["Location", "Retry-After"],
         )
     secure(app, gate)
-    app.add_middleware(BodyLimits)
+    app.add_middleware(BodyLimits, streams=streams)
     app.add_middleware(SecurityHeaders)
 
     def openapi() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
@@ -11,6 +12,8 @@ from starlette.exceptions import HTTPException
 from celeriac.http.problems import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["BodyLimits", "SecurityHeaders"]
@@ -48,12 +51,20 @@ class BodyLimits:
         app: the application behind it.
         largest: bytes.
         seconds: in which the body has to be there.
+        streams: paths whose bodies are files, and how large these may be; each piece of one has ``seconds`` for itself.
     """
 
-    def __init__(self, app: ASGIApp, largest: int = LARGEST_BODY, seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        largest: int = LARGEST_BODY,
+        seconds: float = BODY_SECONDS,
+        streams: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._app = app
         self._largest = largest
         self._seconds = seconds
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -61,19 +72,21 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not said.isdigit() or int(said) > self._largest:
-            response = problem(413, "body-too-large", _TOO_LARGE.format(self._largest), headers={"Connection": "close"})
+        file = self._streams.get(scope["path"])
+        largest = self._largest if file is None else file
+        if not said.isdigit() or int(said) > largest:
+            response = problem(413, "body-too-large", _TOO_LARGE.format(largest), headers={"Connection": "close"})
             await response(scope, receive, send)
             return
-        await self._app(scope, self._bounded(receive), send)
+        await self._app(scope, self._bounded(receive, largest, by_piece=file is not None), send)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, largest: int, *, by_piece: bool) -> Receive:
         end = time.monotonic() + self._seconds
         read = 0
         whole = False
 
         async def receive_in_time() -> Message:
-            nonlocal read, whole
+            nonlocal read, whole, end
             if whole:  # what comes now is that the client is gone, whenever that may be
                 return await receive()
             try:
@@ -82,11 +95,13 @@ class BodyLimits:
             except TimeoutError as error:
                 detail = f"The body did not come within {self._seconds:g} s."
                 raise HTTPException(408, detail, {"Connection": "close"}) from error
+            if by_piece:
+                end = time.monotonic() + self._seconds
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
                 whole = not message.get("more_body", False)
-                if read > self._largest:
-                    raise HTTPException(413, _TOO_LARGE.format(self._largest), {"Connection": "close"})
+                if read > largest:
+                    raise HTTPException(413, _TOO_LARGE.format(largest), {"Connection": "close"})
             return message
 
         return receive_in_time

@@ -209,7 +209,16 @@ _TOLD: Final = {
 }
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems of a route, for its OpenAPI document."""
+def documented(*statuses: int, **told: str) -> dict[int | str, dict[str, Any]]:
+    """The problems of a route, for its OpenAPI document.
+
+    Args:
+        statuses: those that mean what they usually mean.
+        told: those that mean something else here: ``not_found="No such user."``.
+    """
     schema: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
-    return {status: {"description": _TOLD[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    texts = {status: _TOLD[status] for status in statuses}
+    texts |= {HTTPStatus[name.upper()].value: text for name, text in told.items()}
+    return {
+        status: {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}} for status, text in texts.items()
+    }

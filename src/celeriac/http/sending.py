@@ -18,6 +18,8 @@ from celeriac.tasks.policies import TaskState
 from celeriac.transport.publishing.ids import fresh_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.datastructures import Headers
     from starlette.requests import Request
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from celeriac.tasks.handle import TaskHandle
     from celeriac.tasks.registry import TasksRegistry
 
-__all__ = ["KEY_BY_HEADER", "IdempotencyKey", "TaskRun", "accepted", "key_of", "runnable", "send"]
+__all__ = ["KEY_BY_HEADER", "IdempotencyKey", "TaskRun", "accepted", "key_of", "runnable", "send", "what_is_asked"]
 
 _KEY: Final = (
     "Any text of yours, new for each task. The same request with the same key sends one task, and gets the first answer"
@@ -102,6 +104,12 @@ def accepted(task_id: str, name: str, prefix: str) -> dict[str, Any]:
     }
 
 
+def what_is_asked(request: Request, body: bytes) -> bytes:
+    """What another request has to have in common with this one to be the same."""
+    scope = request.scope
+    return b"\0".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], body))
+
+
 class TaskRun:
     """One request to run one task.
 
@@ -120,18 +128,23 @@ class TaskRun:
         self._key = key
         self._body = body
 
-    @property
-    def _what(self) -> bytes:
-        """What another request has to have in common with this one to be the same."""
-        if self._key is None:
-            return b""
-        scope = self._request.scope
-        return b"\0".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], self._body))
-
     async def respond(
-        self, handle: TaskHandle[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions
+        self,
+        handle: TaskHandle[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: CallOptions,
+        *,
+        told: Callable[[str], dict[str, Any]] | None = None,
     ) -> Response:
         """Check the call, send it once, and say where to look for it.
+
+        Args:
+            handle: the task.
+            args: positional arguments.
+            kwargs: named arguments.
+            options: of the call.
+            told: what is answered for a task's id, where that is something else than :func:`accepted`.
 
         Raises:
             PermissionMissing: the caller may not run the task.
@@ -141,7 +154,8 @@ class TaskRun:
         """
         authorize(self._caller, permission_to_run(handle.definition))
         call = handle.call(args, kwargs, options)
-        async with self._desk.idempotency.turn(self._caller.subject, self._key, self._what) as turn:
+        what = b"" if self._key is None else what_is_asked(self._request, self._body)
+        async with self._desk.idempotency.turn(self._caller.subject, self._key, what) as turn:
             if turn.replay is not None:
                 return _response(turn.replay, {"Idempotency-Replayed": "true"})
             waits = handle.definition.policy.outbox and self._desk.outbox.there
@@ -155,7 +169,7 @@ class TaskRun:
                     raise
                 task_id = await self._desk.ask_history(self._desk.outbox.write, handle, call)
                 note(task=handle.name, task_id=task_id, detail="written into the outbox: the broker is away")
-            turn.answer = dumped(accepted(task_id, handle.name, self._desk.prefix))
+            turn.answer = dumped(accepted(task_id, handle.name, self._desk.prefix) if told is None else told(task_id))
             return _response(turn.answer, {"Location": f"{self._desk.prefix}/tasks/{task_id}"})
 
 
