@@ -1,1 +1,1 @@
-"""Working through data, item by item."""
+"""Working through data: tables, their items, and what became of them."""

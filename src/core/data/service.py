@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import structlog
+from pydantic import JsonValue
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pydantic import JsonValue
+from core.data.entities import Examined, Summary
 
 __all__ = ["DataService", "ReportProgress"]
 
@@ -25,19 +25,25 @@ class ReportProgress(Protocol):
 
 
 class DataService:
-    """Goes through items and finds those with something missing."""
+    """Goes through items and finds those with something missing. It needs nothing from outside."""
 
     def process(self, items: Sequence[JsonValue], report: ReportProgress) -> int:
         """Go through the items, report after each, and return how many there were."""
         total = len(items)
         incomplete = 0
         for done, item in enumerate(items, start=1):
-            incomplete += self._is_incomplete(item)
+            incomplete += bool(self.examine(item).missing)
             report(done, total)
         logger.info("data processed", items=total, incomplete=incomplete)
         return total
 
-    @staticmethod
-    def _is_incomplete(item: JsonValue) -> bool:
-        values = item.values() if isinstance(item, dict) else [item]
-        return any(value is None or value == "" for value in values)
+    def examine(self, item: JsonValue) -> Examined:
+        """What is missing in one item: of a row by the names of its columns, of anything else as ``value``."""
+        values = item if isinstance(item, dict) else {"value": item}
+        return Examined(len(values), tuple(name for name, value in values.items() if value is None or value == ""))
+
+    def summarise(self, found: Iterable[Examined]) -> Summary:
+        """What was found in all items together."""
+        every = list(found)
+        missing = Counter(name for one in every for name in one.missing)
+        return Summary(len(every), sum(not one.missing for one in every), dict(missing.most_common()))

@@ -1,0 +1,6 @@
+"""Everything that is known of a user, in a file."""
+
+from core.exports.formats import ExportFormat
+from core.exports.ports import ExportFiles, Exports
+
+__all__ = ["ExportFiles", "ExportFormat", "Exports"]

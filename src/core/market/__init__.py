@@ -1,0 +1,1 @@
+"""Prices of a market, and the index that is computed from them."""
