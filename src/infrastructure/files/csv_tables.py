@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from core.data.ports import UnreadableTableError
+from core.data.errors import UnreadableTableError
 
 if TYPE_CHECKING:
     from _csv import Reader

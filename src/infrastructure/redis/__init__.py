@@ -1,0 +1,1 @@
+"""Redis, for what use cases keep there themselves."""

@@ -1,0 +1,1 @@
+"""Where files are kept: a directory, or a bucket."""
