@@ -11,14 +11,25 @@ import threading
 from collections.abc import Callable
 
 from core.configs.settings import Settings
+from ioc.accounts import register_accounts
+from ioc.completions import register_completions
 from ioc.data import register_data
+from ioc.database import register_database
+from ioc.exports import register_exports
 from ioc.health import register_health
 from ioc.history import register_history
+from ioc.mail import register_mail
+from ioc.maintenance import register_maintenance
+from ioc.market import register_market
 from ioc.punq_container import Container
+from ioc.redis import register_redis
 from ioc.registration import Lifetime
+from ioc.reports import register_reports
 from ioc.security import register_security
 from ioc.settings import register_settings
+from ioc.storage import register_storage
 from ioc.tasks import register_tasks
+from ioc.uploads import register_uploads
 
 __all__ = ["Container", "Lifetime", "build_container", "get_container"]
 
@@ -34,8 +45,19 @@ def build_container(settings: Settings | None = None) -> Container:
     """
     container = Container()
     register_settings(container, settings)
+    register_redis(container)
+    register_database(container)
     register_health(container)
     register_data(container)
+    register_storage(container)
+    register_uploads(container)
+    register_completions(container)
+    register_exports(container)
+    register_reports(container)
+    register_maintenance(container)
+    register_mail(container)
+    register_accounts(container)
+    register_market(container)
     register_tasks(container)
     register_history(container)
     register_security(container)

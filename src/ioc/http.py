@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from celery import Celery
-from fastapi import FastAPI
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
-from celeriac.history.service import TaskHistory
+from fastapi import APIRouter, FastAPI
+
 from celeriac.http import Services, create_api
 from celeriac.security.gate import Gate
 from core.configs.settings import Settings
-from delivery.tasks.registry import TasksRegistry
+from delivery.http.problems import install_service_problems
+from delivery.http.routers import service_routers
+from delivery.http.routers.uploads import UPLOADS
+from infrastructure.database.async_database import AsyncDatabase
 from ioc.punq_container import Container
 from ioc.registration import Lifetime
+from ioc.services import register_services
 
 __all__ = ["register_http"]
 
 
 def register_http(container: Container) -> None:
     """Register the FastAPI application. It is built once, and opens nothing before it serves."""
-    container.register(Services, _services, lifetime=Lifetime.SINGLETON)
+    register_services(container)
     container.register(FastAPI, _api, lifetime=Lifetime.SINGLETON)
 
 
-def _services(celery: Celery, registry: TasksRegistry, history: TaskHistory) -> Services:
-    """With the history, where one is kept."""
-    return Services(celery, registry, history if celery.conf.get("history_enabled") else None)
-
-
-def _api(settings: Settings, services: Services, gate: Gate) -> FastAPI:
+def _api(settings: Settings, services: Services, gate: Gate, database: AsyncDatabase, container: Container) -> FastAPI:
     http = settings.http_settings
-    return create_api(services, gate, title=http.title, origins=http.origins)
+    streams = {f"{services.prefix}{UPLOADS}": settings.storage_settings.max_upload}
+    routers = [*service_routers(services.prefix), _closing(database)]
+    api = create_api(services, gate, title=http.title, origins=http.origins, routers=routers, streams=streams)
+    install_service_problems(api)
+    api.state.container = container
+    return api
+
+
+def _closing(database: AsyncDatabase) -> APIRouter:
+    """No routes, but the end of the application's connections: they belong to its event loop, which ends with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await database.aclose()
+
+    return APIRouter(lifespan=lifespan)

@@ -45,8 +45,9 @@ def _celery(settings: Settings, container: Container) -> Celery:
     for controller in _controllers():
         container.check(controller)
     said: dict[str, Any] = {"redis_url": settings.redis_settings.redis_url}
-    if (database := settings.history_settings.url(settings.environment)) is not None:
-        said |= {"history_enabled": True, "outbox_enabled": True, "history_database_url": database}
+    if (database := settings.database_settings.url(settings.environment)) is not None:
+        history = settings.history_settings.celery_history_enabled
+        said |= {"history_enabled": history, "outbox_enabled": True, "history_database_url": database}
     app = create_celery_app(CeleryAppConfig.from_mapping(said))
     TasksRegistry.install(app, container)
     declare_queues(app, QUEUES)

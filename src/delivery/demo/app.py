@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 from celery import Celery
 from pydantic import JsonValue
+from redis import Redis
 
 from celeriac import TaskResult, TaskState, chunked, gather
 from celeriac.exceptions import InvalidArguments
 from celeriac.history.deadletters import DeadLetters
 from core.data.ports import TableReader
+from delivery.demo.places import ORDERS
+from delivery.demo.saying import PATIENCE, show
+from delivery.demo.use_cases import UseCases
 from delivery.tasks.registry import TasksRegistry
 from ioc.container import get_container
 
-ORDERS = Path(__file__).with_name("orders.csv")
-DAYS = 100
+DAYS = 40
 """How often the orders are worked through: once is over before anybody can ask how far it is."""
-PATIENCE = 60.0
-"""Seconds that any step of the tour may take; the first one waits for the worker to be ready."""
 
 
 def main() -> None:
     """Walk through the registry and say what is seen."""
-    registry = get_container().resolve(TasksRegistry)
-    steps = (call, compute, refuse, follow_progress, chain, chunk, retry, bury)
+    container = get_container()
+    registry = container.resolve(TasksRegistry)
+    cases = UseCases(registry, container, container.resolve(TableReader), container.resolve(Redis))
+    steps: list[Callable[[], None]] = [
+        *(partial(step, registry) for step in (call, compute, refuse, follow_progress, chain, chunk, retry, bury)),
+        *(cases.welcome, cases.export, cases.summarise, cases.index),
+    ]
     for number, step in enumerate(steps, start=1):
-        print(f"\n{number}. {step.__doc__}")
-        step(registry)
+        print(f"\n{number}. {getattr(step, 'func', step).__doc__}")
+        step()
     print("\nThat was the tour. Read src/delivery/tasks/registry.py next: one line for each task.")
 
 
@@ -105,11 +112,6 @@ def states(result: TaskResult[int]) -> list[TaskState]:
             seen.append(result.state)
         time.sleep(0.02)
     return [*seen, result.state]
-
-
-def show(what: str, value: object) -> None:
-    """One thing that was done, and what came of it."""
-    print(f"   {what}\n   -> {value}")
 
 
 if __name__ == "__main__":

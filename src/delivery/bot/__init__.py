@@ -1,0 +1,1 @@
+"""The Telegram bot: tasks run, followed and cancelled from a chat."""

@@ -1,0 +1,1 @@
+"""What the bot does at each command, one file for each subject."""

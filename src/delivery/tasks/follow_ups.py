@@ -1,0 +1,43 @@
+"""What follows a change: ports of core, fulfilled by calls of tasks that are kept or dropped with the change."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from core.accounts import User
+from delivery.tasks.registry import TasksRegistry
+
+__all__ = ["AccountFollowUps", "Transaction", "UploadFollowUps"]
+
+
+class Transaction(Protocol):
+    """The unit of work that is open, for those who write calls into its session."""
+
+    @property
+    def session(self) -> Any:
+        """The session, as ``delay_on_commit`` takes it."""
+        ...
+
+
+class AccountFollowUps:
+    """Fulfils :class:`core.accounts.ports.FollowUps`."""
+
+    def __init__(self, tasks: TasksRegistry, transaction: Transaction) -> None:
+        self._tasks = tasks
+        self._transaction = transaction
+
+    def welcome(self, user: User) -> None:
+        """See :meth:`core.accounts.ports.FollowUps.welcome`."""
+        self._tasks.send_welcome_email.delay_on_commit(self._transaction.session, user.id, user.email)
+
+
+class UploadFollowUps:
+    """Fulfils :class:`core.uploads.ports.UploadFollowUps`."""
+
+    def __init__(self, tasks: TasksRegistry, transaction: Transaction) -> None:
+        self._tasks = tasks
+        self._transaction = transaction
+
+    def process(self, file_id: str) -> str:
+        """See :meth:`core.uploads.ports.UploadFollowUps.process`."""
+        return self._tasks.process_upload.delay_on_commit(self._transaction.session, file_id).id

@@ -1,0 +1,25 @@
+"""Redis: the one client that every use case shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+
+from core.configs.settings import Settings
+from infrastructure.redis.client import redis_client
+from ioc.punq_container import Container
+from ioc.registration import Lifetime
+
+__all__ = ["register_redis"]
+
+
+def register_redis(container: Container) -> None:
+    """Register the client. It connects at first use, and a forked process has one of its own."""
+    container.register(Redis, _client, lifetime=Lifetime.SINGLETON, close=Redis.close)
+
+
+def _client(settings: Settings, celery: Celery) -> Redis:
+    options: dict[str, Any] = celery.conf.broker_transport_options or {}
+    return redis_client(settings.redis_settings.redis_url, str(options.get("master_name") or "mymaster"))
