@@ -46,6 +46,29 @@ def test_core_brings_nothing_that_it_must_not_know():
     assert brought_by(statement) & {"celery", "kombu", "redis", "punq", "celeriac", "fastapi", "sqlalchemy"} == set()
 
 
+@pytest.mark.proves("M-5")
+@pytest.mark.parametrize("way_in", ["delivery.tasks.app", "delivery.http.app"])
+def test_what_only_the_bot_needs_is_loaded_by_the_bot_alone(way_in, monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "redis://localhost:1/0")
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    assert brought_by(f"import {way_in}") & {"aiogram", "aiohttp"} == set()
+
+
+@pytest.mark.proves("M-5")
+def test_the_bot_has_the_registry_without_http_and_builds_no_controller():
+    program = (
+        "import sys, delivery.bot.app, delivery.tasks.controllers.ping as ping;"
+        "from ioc.container import build_container; from ioc.bot import register_bot;"
+        "ping.PingTaskController.__init__ = lambda self: sys.exit('a producer needs no controller');"
+        "container = build_container(); register_bot(container);"
+        "from delivery.tasks.registry import TasksRegistry;"
+        "print(container.resolve(TasksRegistry).ping.name, 'delivery.http' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "REDIS_URL": "redis://localhost:1/0"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["ping", "False"]
+
+
 def test_importing_opens_nothing_and_makes_no_app_current():
     program = "import celeriac, threading, celery._state as s; print(threading.active_count(), s.default_app)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}

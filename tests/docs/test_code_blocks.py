@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.docs.blocks import PAGES, blocks, name_of, run_python
+from tests.docs.blocks import PAGES, ROOT, blocks, name_of, run_python
+from tests.kit.completions_server import CompletionsServer
 
 import ioc.container
 from celeriac.testing.worker import WorkerProcess
@@ -18,16 +19,27 @@ WITH_PYTHON = [
 
 
 @pytest.fixture(scope="module")
-def worker_url(redis_url: str) -> Iterator[str]:
-    """A Redis that a worker of the service reads from."""
-    with WorkerProcess("delivery.tasks.app", redis_url=redis_url, pool="threads", concurrency=4):
-        yield redis_url
+def environment(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What leads to a worker of the service, and to the database that both use."""
+    directory = tmp_path_factory.mktemp("service")
+    kept = {
+        "DATABASE_URL": f"sqlite:///{directory / 'service.db'}",
+        "EXPORTS_DIRECTORY": str(directory / "exports"),
+        "STORAGE_URL": str(directory / "files"),
+        "DATA_DIRECTORY": str(ROOT / "src/delivery/demo"),
+    }
+    with (
+        CompletionsServer() as model,
+        WorkerProcess("delivery.tasks.app", redis_url=redis_url, pool="threads", concurrency=4, env=kept | model.env),
+    ):
+        yield {"REDIS_URL": redis_url, **kept}
 
 
 @pytest.fixture
-def service(worker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """``get_container()`` as a newcomer's first call of it, in a process whose REDIS_URL leads to a worker."""
-    monkeypatch.setenv("REDIS_URL", worker_url)
+def service(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``get_container()`` as a newcomer's first call of it, in a process that a worker works for."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(ioc.container, "_container", None)
     yield
     ioc.container.get_container().close()

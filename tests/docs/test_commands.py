@@ -24,6 +24,8 @@ from celeriac.options.variables import variables_of
 
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 VARIABLES = {variable for setting in CelerySettings.model_fields for variable in variables_of(setting)} | {
+    "BOT_TOKEN",
+    "BOT_USERS",
     "ENVIRONMENT",
     "FAULTS",
     "FAULTS_SEED",
@@ -89,8 +91,9 @@ def test_a_command_exists(place: str, words: list[str]):
         case ["celeriac", "audit" | "secret" as name, *arguments]:
             typer.main.get_command({"audit": audit, "secret": secret}[name]).make_context(name, list(arguments))
         case ["celeriac", *arguments]:
-            # Asked for help at the end, it reads the whole line and runs nothing.
-            assert CliRunner().invoke(celeriac_commands, [*arguments, "--help"]).exit_code == 0
+            # Asked for help at the end, it reads the whole line and runs nothing. What follows `--` is another's.
+            own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+            assert CliRunner().invoke(celeriac_commands, [*own, "--help"]).exit_code == 0
         case ["export", *variables]:
             assert {each.partition("=")[0] for each in variables} <= VARIABLES
         case [program, *_]:

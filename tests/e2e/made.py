@@ -89,8 +89,8 @@ class Made:
         """Ctrl-C: the terminal sends SIGINT to make and to what it runs."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGINT)
-        return self._process.wait(timeout=60)
+        return self._process.wait(timeout=100)
 
     def wait(self) -> int:
         assert self._process is not None
-        return self._process.wait(timeout=60)
+        return self._process.wait(timeout=100)

@@ -152,9 +152,13 @@ def test_an_edit_that_breaks_the_code_is_waited_out(checkout):
 def test_make_demo_walks_through_the_registry(checkout):
     with Made(checkout, "demo") as demo:
         assert demo.wait() == 0
-    current = [int(number) for number in re.findall(r"(\d+) of 24000 rows", demo.output)]
+    current = [int(number) for number in re.findall(r"(\d+) of 9600 rows", demo.output)]
     assert current
     assert current == sorted(current)
-    for shown in ("{'result': 'pong'}", "InvalidArguments", "{'processed': 24000}", "RETRY", "unknown-task"):
+    for shown in ("{'result': 'pong'}", "InvalidArguments", "{'processed': 9600}", "RETRY", "unknown-task"):
         assert shown in demo.output
+    for shown in ("'Welcome!' for ada@example.org", '"message": "Complete!"', "complete=16", "'members': 3"):
+        assert shown in demo.output
+    exported = next((checkout / ".data" / "demo" / "exports").glob("user-*.csv"))
+    assert len(exported.read_text().splitlines()) == 20_001
     assert not EmbeddedRedis(checkout / ".data").alive

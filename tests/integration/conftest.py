@@ -126,9 +126,22 @@ WIDE_FILES = (
     "test_interop",
     "test_start_worker",
     "test_start_full",
+    "test_unique_elsewhere",
 )
-WIDE_STAGES = re.compile(r"\b(rabbitmq-\w+|stock-\w+|redis-(prefork|threads|solo))\b|^rabbitmq$")
-WIDE_POOLS = ("test_crashes", "test_values", "test_failures", "test_progress", "test_limits", "test_workflows")
+WIDE_STAGES = re.compile(r"\b(on_rabbitmq|rabbitmq-\w+|stock-\w+|redis-(prefork|threads|solo))\b|^rabbitmq$")
+WIDE_POOLS = (
+    "test_crashes",
+    "test_values",
+    "test_failures",
+    "test_progress",
+    "test_limits",
+    "test_workflows",
+    "test_resumable",
+    "test_concurrency",
+    "test_database_task",
+    "test_deadline",
+    "test_service",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

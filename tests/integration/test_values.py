@@ -68,6 +68,7 @@ def test_coroutines_send_and_read(registry):
     assert asyncio.run(main()) == [2, 3, 4, 5, 6]
 
 
+@pytest.mark.proves("S002-15")
 def test_all_coroutines_of_a_process_share_one_loop(registry):
     seen = [registry.loop.delay() for _ in range(12)]
     loops: dict[int, set[int]] = {}

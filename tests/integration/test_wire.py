@@ -113,10 +113,20 @@ def test_function_tasks_work_on_our_app_as_on_any_other(alone, start):
     assert sent.get(timeout=WAIT) == {"status": "sent", "to": "a@b.c"}
     processed = alone.app.send_task("process_upload", ["17"])
     assert processed.get(timeout=WAIT) == {"file_id": "17", "processed": True}
-    broken = alone.app.send_task("broken")
+
+
+@pytest.mark.proves("S000-29")
+def test_three_retries_of_a_function_task_are_four_executions_and_then_failure(alone, start, tmp_path):
+    worker = start("tests.kit.functions", pool="solo")
+    path = tmp_path / "executions"
+    broken = alone.app.send_task("broken", [str(path)])
     with pytest.raises(OSError, match=r"^4$"):
         broken.get(timeout=WAIT)
     assert broken.state == "FAILURE"
+    assert path.read_text().splitlines() == ["1", "2", "3", "4"]
+    later = alone.app.send_task("broken.for_minutes")
+    assert worker.wait_for(rf"broken\.for_minutes\[{later.id}\] retry: Retry in 60s", timeout=WAIT)
+    later.revoke()
 
 
 @pytest.mark.proves("S004-8")

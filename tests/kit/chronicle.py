@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from tests.kit.service import Container
 
 import celeriac
-from celeriac import CeleryAppConfig, CeleryPublisher, TaskController, create_celery_app, task
+from celeriac import CeleryAppConfig, CeleryPublisher, Concurrency, TaskController, create_celery_app, task
 
 APP_NAME = "tests.kit.chronicle"
 app = create_celery_app(CeleryAppConfig.from_mapping({"history_enabled": True, "task_max_deliveries": 2}))
@@ -25,10 +25,15 @@ class ChronicleController(TaskController):
     def quiet(self, seconds: float = 0) -> None:
         time.sleep(seconds)
 
+    @task("alone", concurrency=Concurrency(1))
+    def alone(self, seconds: float) -> None:
+        time.sleep(seconds)
+
 
 class Chronicle(celeriac.TasksRegistry):
     login = ChronicleController.login
     quiet = ChronicleController.quiet
+    alone = ChronicleController.alone
 
 
 Chronicle.install(app, Container())

@@ -19,10 +19,15 @@ class MeteredController(TaskController):
     @task("metered.each", queue="metered", rate_limit="10/m")
     def each(self) -> None: ...
 
+    @task("metered.keyed", queue="metered", rate_limit=RateLimit("4/s", key="user.id"))
+    def keyed(self, user: dict[str, str]) -> tuple[str, float]:
+        return user["id"], time.time()
+
 
 class Registry(celeriac.TasksRegistry):
     together = MeteredController.together
     each = MeteredController.each
+    keyed = MeteredController.keyed
 
 
 app = create_celery_app()

@@ -163,3 +163,21 @@ async def workflows_of_coroutines() -> None:
 def schedules() -> None:
     assert_type(entry("sums", every(minutes=5), registry.add, 1, y=2), ScheduleEntry)
     assert_type(entry("pings", crontab(hour=1, minute=0), registry.ping), ScheduleEntry)
+
+
+def places(context: TaskContext) -> None:
+    rows = context.iterate(rows_after, lambda row: row["id"])
+    assert_type(rows.done, int)
+    for row in rows:
+        assert_type(row, dict[str, int])
+    for again in context.iterate(rows_after, lambda row: row["id"], name="again", save_every=0):
+        assert_type(again, dict[str, int])
+
+
+async def places_of_coroutines(context: TaskContext) -> None:
+    async for row in context.aiterate(rows_after, lambda row: row["id"]):
+        assert_type(row, dict[str, int])
+
+
+def rows_after(after: int | None) -> list[dict[str, int]]:
+    return [{"id": after or 0}]

@@ -14,6 +14,8 @@ from celeriac import CeleryPublisher, Priority, TaskController, chunked, create_
 from delivery.tasks.registry import TasksRegistry
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from celeriac import TaskContext
 
 service = TasksRegistry(CeleryPublisher(create_celery_app()))
@@ -83,3 +85,18 @@ class Mistaken(TaskController):
 
     @task("stray", retires=3)  # type: ignore[call-arg]
     def stray(self) -> None: ...
+
+
+def places(context: TaskContext) -> None:
+    context.iterate(numbers, str)  # type: ignore[misc]
+    context.iterate(numbers, identity)  # type: ignore[misc]
+    context.iterate([1, 2], int)  # type: ignore[arg-type]
+    context.iterate(numbers, int)
+
+
+def numbers(after: int | None) -> list[int]:
+    return [after or 0]
+
+
+def identity(number: int) -> UUID:
+    raise LookupError(number)

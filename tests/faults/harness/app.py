@@ -13,7 +13,7 @@ from tests.faults.harness.ledger import Ledger
 from tests.faults.harness.poison import POISONS
 
 import celeriac
-from celeriac import CeleryPublisher, Limits, TaskController, create_celery_app, task
+from celeriac import CeleryPublisher, Concurrency, Limits, TaskController, create_celery_app, task
 
 T = TypeVar("T")
 
@@ -58,6 +58,16 @@ class WorkController(TaskController):
         self.ledger.write("done", key)
         return key
 
+    @task("faults.two", concurrency=Concurrency(2))
+    def two(self, key: str, seconds: float = 0.0) -> str:
+        """Take a while, beside one other at most."""
+        return self.work(key, seconds)
+
+    @task("faults.single", concurrency=Concurrency(1))
+    def single(self, key: str, seconds: float) -> str:
+        """Hold the interpreter's lock all the while, and be the only one that runs."""
+        return self.grip(key, seconds)
+
     @task("faults.spin")
     def spin(self, key: str, seconds: float) -> str:
         """Use up a processor."""
@@ -96,6 +106,8 @@ class Registry(celeriac.TasksRegistry):
     async_work = WorkController.async_work
     stages = WorkController.stages
     grip = WorkController.grip
+    two = WorkController.two
+    single = WorkController.single
     spin = WorkController.spin
     poison = WorkController.poison
     limited = WorkController.limited

@@ -159,6 +159,16 @@ def test_while_a_task_runs_its_state_says_so(chronicled):
     until(lambda: state(chronicled, task_id) is HistoryState.REVOKED, timeout=WAIT)
 
 
+def test_why_a_task_waited_is_written_down(chronicled):
+    chronicled.start(pool="threads", concurrency=2)
+    ids = [chronicled.send("alone", 0.5) for _ in range(2)]
+    written(chronicled, 2, states=(HistoryState.SUCCEEDED,))
+    attempts = [each for task_id in ids for each in chronicled.history.get(task_id).attempts]
+    assert sorted(each.state for each in attempts) == ["retried", "succeeded", "succeeded"]
+    (waited,) = [each.error for each in attempts if each.state == "retried"]
+    assert waited == "HeldBack: alone waits: 1 at once, and 0 wait before it"
+
+
 def test_without_a_database_the_history_says_so(chronicled):
     chronicled.app.conf.history_database_url = None
     with pytest.raises(HistoryUnavailable, match="history is off"):

@@ -15,7 +15,7 @@ from celeriac.history.events import facts_of
 from celeriac.history.facts import Facts
 from celeriac.history.records import HistoryFilter, HistoryState
 from celeriac.history.repository import HistoryRepository
-from celeriac.history.schema import current, newest, upgrade
+from celeriac.history.schema import MIGRATIONS, upgrade
 from celeriac.history.story import ms_of
 
 NOW = ms_of(datetime(2026, 1, 1, tzinfo=UTC))
@@ -150,7 +150,7 @@ def test_tables_are_made_once_by_whoever_comes_first(url):
         thread.start()
     for thread in threads:
         thread.join()
-    assert current(engine) == newest() == "0002"
+    assert MIGRATIONS.current(engine) == MIGRATIONS.newest() == "0002"
     engine.dispose()
 
 

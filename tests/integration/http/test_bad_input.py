@@ -212,3 +212,26 @@ def test_a_client_that_sends_too_slowly_is_a_408():
             assert b" 408 " in answer.split(b"\r\n", 1)[0]
             assert b"application/problem+json" in answer
             assert time.monotonic() - began < 15
+
+
+def test_a_path_that_takes_files_has_a_size_of_its_own_and_a_patience_for_each_piece():
+    app = FastAPI()
+    install_problems(app)
+    app.add_middleware(BodyLimits, largest=10, seconds=2, streams={"/files": 1000})
+
+    @app.post("/files")
+    @app.post("/other")
+    async def read(request: Request) -> int:
+        return sum([len(piece) async for piece in request.stream()])
+
+    def slowly() -> Generator[bytes]:
+        for _ in range(5):
+            yield b"x" * 10
+            time.sleep(0.5)
+
+    with serving(app) as url, httpx.Client(base_url=url, timeout=20) as client:
+        assert client.post("/files", content=b"x" * 1000).json() == 1000
+        assert client.post("/files", content=slowly()).json() == 50
+        for path, size in (("/files", 1001), ("/other", 11)):
+            assert client.post(path, content=b"x" * size).status_code == 413
+            assert client.post(path, content=iter([b"x" * size])).status_code == 413

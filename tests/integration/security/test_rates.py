@@ -32,6 +32,15 @@ def test_a_caller_has_its_rate_at_once_and_is_told_when_to_come_back(on_server):
     assert (others.limit, others.remaining) == (5, 4)
 
 
+def test_what_was_used_up_of_a_slow_rate_is_not_held_against_a_faster_one(on_server):
+    async def story(server):
+        for _ in range(3):
+            await Rates(server, "3/h").admit(ANN)
+        return await Rates(server, "60/m").admit(ANN)
+
+    assert on_server(story).remaining == 59
+
+
 def test_all_processes_count_together(url):
     async def story():
         async with opened(url) as one, opened(url) as other:

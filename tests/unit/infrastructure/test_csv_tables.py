@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core.data.ports import UnreadableTableError
+from core.data.errors import UnreadableTableError
 from infrastructure.files.csv_tables import CsvTableReader
 
 if TYPE_CHECKING:

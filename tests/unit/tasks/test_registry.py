@@ -99,7 +99,7 @@ def test_a_task_that_no_controller_owns_is_refused():
         declare(adrift=loose)
 
     assert str(refused.value) == (
-        "Tasks names task 'loose', but no TaskController owns it. Declare it with @task as a method of a TaskController"
+        "Tasks names task 'loose', but no TaskController owns it. Declare it with @task as a method of one"
     )
 
 
