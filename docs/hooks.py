@@ -82,10 +82,12 @@ def http_routes() -> str:
     from celeriac.security.server import Server  # noqa: PLC0415  likewise
     from celeriac.testing.recording import RecordingPublisher  # noqa: PLC0415  likewise
     from celeriac.transport.link import connector  # noqa: PLC0415  likewise
+    from delivery.http.routers import service_routers  # noqa: PLC0415  likewise
     from delivery.tasks.registry import TasksRegistry  # noqa: PLC0415  likewise
 
     services = Services(Celery("docs"), TasksRegistry(RecordingPublisher()))
-    return routes_table(create_api(services, Gate(Server(connector("redis://nowhere")))).openapi())
+    gate = Gate(Server(connector("redis://nowhere")))
+    return routes_table(create_api(services, gate, routers=service_routers(services.prefix)).openapi())
 
 
 def changelog() -> str:
