@@ -34,7 +34,10 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/app/src \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    CELERY_BEAT_SCHEDULE_FILENAME=/var/lib/celeriac/celerybeat-schedule
+    CELERY_BEAT_SCHEDULE_FILENAME=/var/lib/celeriac/celerybeat-schedule \
+    EXPORTS_DIRECTORY=/var/lib/celeriac/exports \
+    STORAGE_URL=/var/lib/celeriac/files \
+    DATA_DIRECTORY=/var/lib/celeriac/tables
 
 WORKDIR /app
 # By number, so that a cluster can see without asking the image that this is not root.

@@ -17,6 +17,7 @@ BENCH_STAMP := $(BENCH_VENV)/.installed
 APP := delivery.tasks.app
 
 API := delivery.http.app:app
+BOT := delivery.bot.app
 
 DEV = $(BIN)/python -m celeriac dev --app=$(APP) --api=$(API)
 # On a developer's machine nobody is asked who they are; the server listens on this machine alone.
@@ -87,9 +88,13 @@ celery-worker-beat-dev: $(STAMP) ## worker and beat in one process: for developm
 http-dev: $(STAMP) ## the HTTP server that starts again when the code changes
 	@$(OPEN) $(DEV) http
 
+.PHONY: bot-dev
+bot-dev: $(STAMP) ## the Telegram bot of BOT_TOKEN that starts again when the code changes
+	@$(DEV) process bot -- $(BIN)/python -m $(BOT)
+
 .PHONY: demo
 demo: $(STAMP) ## start everything and walk through the registry
-	@$(DEV) run -- $(BIN)/python -m delivery.demo.app
+	@$(BIN)/python -m delivery.demo.stage $(DEV) run -- $(BIN)/python -m delivery.demo.app
 
 ##@ Run, as in production: REDIS_URL is required
 
@@ -102,8 +107,8 @@ celery-worker-queue: $(STAMP) ## a worker for some queues: make celery-worker-qu
 	@$(CELERY) worker $(LEVEL) --queues=$(or $(QUEUE),$(error say which: make celery-worker-queue QUEUE=high_priority))
 
 .PHONY: migrate
-migrate: $(STAMP) ## make or change the tables of history and outbox in DATABASE_URL
-	@$(BIN)/python -m celeriac db upgrade
+migrate: $(STAMP) ## make or change the tables in DATABASE_URL
+	@$(BIN)/python -m delivery.migrate.app
 
 .PHONY: celery-beat
 celery-beat: $(STAMP) ## beat; run one and no more
@@ -113,6 +118,10 @@ celery-beat: $(STAMP) ## beat; run one and no more
 .PHONY: http
 http: $(STAMP) ## the HTTP server
 	@PYTHONPATH=src $(BIN)/uvicorn $(API) --host=$${HTTP_HOST:-127.0.0.1} --port=$${HTTP_PORT:-8000}
+
+.PHONY: bot
+bot: $(STAMP) ## the Telegram bot of BOT_TOKEN; run one and no more
+	@PYTHONPATH=src $(BIN)/python -m $(BOT)
 
 ##@ Check
 
@@ -178,7 +187,7 @@ format: $(STAMP) ## put the code into its form
 
 .PHONY: docs
 docs: $(STAMP) ## build the site into site/, strictly
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: docs-serve
 docs-serve: $(STAMP) ## serve the site, built again on every change
@@ -187,7 +196,7 @@ docs-serve: $(STAMP) ## serve the site, built again on every change
 ##@ Keep
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
-SERVICE = --extra redis --extra rabbitmq --extra telemetry --extra sql --extra postgres --extra http --group service
+SERVICE = --extra redis --extra rabbitmq --extra telemetry --extra sql --extra postgres --extra http --extra bot --group service
 
 .PHONY: lock
 lock: $(VENV)/bin/uv ## pin every dependency with its hashes: requirements/*.txt
