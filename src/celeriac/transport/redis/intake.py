@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
@@ -127,6 +127,7 @@ class Intake:
         self._tracking = False
         self._in_doubt = False
         self._due: float | None = None
+        self._empty: frozenset[bytes] = frozenset()
         self._looked = 0.0
         self._in_vain = 0
         self.keeper = LeaseKeeper(self, Link(connect, timeout=timeout))
@@ -183,6 +184,7 @@ class Intake:
         if deliveries:
             self._in_vain = 0
         elif self._tracking and lists:
+            self._empty = frozenset(key.encode() for key in (*lists, self.broker.keys.delayed))
             self.stale = bool(self.link.call("EXISTS", *lists))  # and the server remembers that we looked
         return deliveries
 
@@ -210,7 +212,7 @@ class Intake:
             return True
         allowed = min(timeout, self.patience())
         try:
-            woken = bool(self.link.wait(allowed)) if allowed > 0 else False
+            woken = self._concern(self.link.wait(allowed)) if allowed > 0 else False
         except (RedisConnectionError, RedisTimeoutError):
             woken = True
         if woken:
@@ -231,10 +233,22 @@ class Intake:
             self.stale = True
             return
         try:
-            if self.link.wait(0):
+            if self._concern(self.link.wait(0)):
                 self.stale = True
         except (RedisConnectionError, RedisTimeoutError):
             self.stale = True
+
+    def _concern(self, pushes: Sequence[Any]) -> bool:
+        """Whether one of the lists changed, or what waits for its time.
+
+        The server remembers every key that a script of ours named, the leases among them, which each claim of another
+        worker writes: idle workers that listened to that would wake each other without end.
+        """
+        for push in pushes:
+            keys = push[1] if push[0] == b"invalidate" else None
+            if keys is None or not self._empty.isdisjoint(keys):  # None: the whole database was emptied
+                return True
+        return False
 
     def _woken(self) -> None:
         """All that wait are told of a message, and one gets it: who comes too late time and again stands back."""
