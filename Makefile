@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
+# Tests and development start hundreds of processes, each of which would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(firstword $(foreach candidate,python3 python3.12 python3.11 python3.13 python3.14 python,\
@@ -48,7 +51,7 @@ $(VENV)/bin/uv: requirements/bootstrap.txt
 
 $(STAMP): pyproject.toml requirements/dev.txt $(VENV)/bin/uv
 	@echo "installing into $(VENV) ..."
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
 	@$(HAS_REDIS) || $(MAKE) embedded-redis
 	@touch $@

@@ -179,6 +179,7 @@ class WorkerProcess(CeleryProcess):
         pool: what runs the tasks: ``"lane"``, the pool of our own apps, or one of Celery's.
         concurrency: how many tasks at once; ``solo`` runs one.
         queues: the queues that it reads; None reads all that the app declares.
+        mingle: whether it waits a second at its start for what other workers have to tell; alone on a server it has none.
         arguments: further options of ``celery worker``.
         env: further variables.
         start_timeout: seconds until it must be ready.
@@ -195,6 +196,7 @@ class WorkerProcess(CeleryProcess):
         pool: Literal["lane", "prefork", "threads", "solo"] = "lane",
         concurrency: int = 2,
         queues: Sequence[str] | None = None,
+        mingle: bool = False,
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         start_timeout: float = 30.0,
@@ -203,6 +205,8 @@ class WorkerProcess(CeleryProcess):
         #: What the worker calls itself: the ``destination`` of remote control commands.
         self.node = f"test-{uuid4().hex[:12]}@localhost"
         options = [f"--hostname={self.node}", f"--concurrency={concurrency}"]
+        if not mingle:
+            options.append("--without-mingle")
         given = dict(env or {})
         if pool != "lane":
             # Celery takes --pool=prefork for its own default and looks into the settings, where ours is another.

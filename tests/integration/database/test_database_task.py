@@ -82,9 +82,9 @@ def test_a_session_never_comes_in_a_message(kept):
 
 
 def test_a_task_that_was_not_bound_to_a_database_says_so():
-    app = Celery(broker="memory://", backend="cache+memory://")
+    app = Celery(broker="memory://", backend="cache+memory://", set_as_current=False)
 
-    @app.task(base=DatabaseTask, name="unbound")
+    @app.task(base=DatabaseTask, name="unbound", shared=False)
     def unbound(db: object = None) -> None:
         raise AssertionError(db)
 
