@@ -51,7 +51,7 @@ $(VENV)/bin/uv: requirements/bootstrap.txt
 
 $(STAMP): pyproject.toml requirements/dev.txt $(VENV)/bin/uv
 	@echo "installing into $(VENV) ..."
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
 	@$(HAS_REDIS) || $(MAKE) embedded-redis
 	@touch $@

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.accounts.activities import Activities, ActivityService
-from core.accounts.ports import FollowUps, Users
+from core.accounts.activities import ActivityService
+from core.accounts.ports import Activities, FollowUps, Users
 from core.accounts.service import AccountService
 from delivery.tasks.follow_ups import AccountFollowUps
 from delivery.tasks.registry import TasksRegistry

@@ -39,7 +39,8 @@ async def repeat_record(desk: Services, caller: Caller, record: TaskRecord) -> s
     if not record.state.ended:
         raise ProblemError(409, "task-has-not-ended", f"The task has not ended: {record.state}.")
     if record.name is None:
-        raise ProblemError(409, "arguments-not-kept", "What task it was is not known.")
+        detail = "What task it was is not known, or not yet: ask again in a second."
+        raise ProblemError(409, "arguments-not-kept", detail)
     handle = runnable(desk.registry, record.name)
     authorize(caller, permission_to_run(handle.definition))
     if record.dead_letter is not None:

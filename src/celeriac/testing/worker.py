@@ -179,7 +179,7 @@ class WorkerProcess(CeleryProcess):
         pool: what runs the tasks: ``"lane"``, the pool of our own apps, or one of Celery's.
         concurrency: how many tasks at once; ``solo`` runs one.
         queues: the queues that it reads; None reads all that the app declares.
-        mingle: whether it waits a second at its start for what other workers have to tell; alone on a server it has none.
+        mingle: whether it waits a second at its start for what other workers have to tell.
         arguments: further options of ``celery worker``.
         env: further variables.
         start_timeout: seconds until it must be ready.

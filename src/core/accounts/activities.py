@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable
 
-from pydantic import JsonValue
-
+from core.accounts.ports import Activities, Deed
 from core.transactions import AsyncUnitOfWork
 
-__all__ = ["Activities", "ActivityService", "Deed"]
-
-Deed = tuple[str, Mapping[str, JsonValue]]
-"""What kind of thing was done, such as ``"logged in"``, and whatever is to be known of it."""
-
-
-class Activities(Protocol):
-    """Keeps what users did; used inside of a unit of work."""
-
-    async def add(self, user_id: int, deeds: Iterable[Deed]) -> None:
-        """Note what a user did just now, in this order.
-
-        Raises:
-            UnknownUserError: there is no such user.
-        """
-        ...
+__all__ = ["ActivityService"]
 
 
 class ActivityService:

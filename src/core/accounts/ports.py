@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
+
+from pydantic import JsonValue
 
 from core.accounts.entities import User
 
-__all__ = ["FollowUps", "Users"]
+__all__ = ["Activities", "Deed", "FollowUps", "Users"]
+
+Deed = tuple[str, Mapping[str, JsonValue]]
+"""What kind of thing was done, such as ``"logged in"``, and whatever is to be known of it."""
 
 
 class Users(Protocol):
@@ -34,4 +40,16 @@ class FollowUps(Protocol):
 
     def welcome(self, user: User) -> None:
         """Welcome a new user."""
+        ...
+
+
+class Activities(Protocol):
+    """Keeps what users did; used inside of a unit of work."""
+
+    async def add(self, user_id: int, deeds: Iterable[Deed]) -> None:
+        """Note what a user did just now, in this order.
+
+        Raises:
+            UnknownUserError: there is no such user.
+        """
         ...

@@ -13,7 +13,8 @@ from redis import Redis
 from celeriac import gather
 from celeriac.injection import Scoping
 from core.accounts import User
-from core.accounts.activities import ActivityService, Deed
+from core.accounts.activities import ActivityService
+from core.accounts.ports import Deed
 from core.accounts.service import AccountService
 from core.data.ports import TableReader
 from delivery.demo.places import LETTERS, ORDERS

@@ -9,8 +9,9 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from celeriac.injection import Resolver, scopes_of
+from delivery.tasks.registry import TasksRegistry
 
-__all__ = ["request_scope", "resolved"]
+__all__ = ["Tasks", "request_scope", "resolved"]
 
 T = TypeVar("T")
 
@@ -33,3 +34,7 @@ def resolved(service: type[T]) -> Callable[[Resolver], Awaitable[T]]:
         return scope.resolve(service)
 
     return resolve
+
+
+Tasks = Annotated[TasksRegistry, Depends(resolved(TasksRegistry))]
+"""The registry of tasks, as a parameter of a route."""

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
 
-from core.accounts.activities import Deed
 from core.accounts.errors import UnknownUserError
+from core.accounts.ports import Deed
 from infrastructure.database.models import ActivityRow
 from infrastructure.database.models.accounts import may_be_user
 from infrastructure.database.unit_of_work import AsyncSqlUnitOfWork
@@ -17,13 +17,13 @@ __all__ = ["SqlActivities"]
 
 
 class SqlActivities:
-    """Fulfils :class:`core.accounts.activities.Activities`."""
+    """Fulfils :class:`core.accounts.ports.Activities`."""
 
     def __init__(self, unit: AsyncSqlUnitOfWork) -> None:
         self._unit = unit
 
     async def add(self, user_id: int, deeds: Iterable[Deed]) -> None:
-        """See :meth:`core.accounts.activities.Activities.add`."""
+        """See :meth:`core.accounts.ports.Activities.add`."""
         if not may_be_user(user_id):
             raise UnknownUserError.of(user_id)
         now = datetime.now(UTC)

@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from core.accounts.activities import ActivityService, Deed
+from core.accounts.activities import ActivityService
 from core.accounts.errors import UnknownUserError
+from core.accounts.ports import Deed
 from core.accounts.service import AccountService
 from core.configs.settings import DatabaseSettings, Environment, RedisSettings, Settings
 from infrastructure.database.async_database import AsyncDatabase

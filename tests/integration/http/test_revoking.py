@@ -56,6 +56,7 @@ def test_a_task_that_ended_is_run_again_as_a_new_one(working, tmp_path):
     path = tmp_path / "ran"
     first = posted(working, "record", path=str(path), line="once")
     until(lambda: state(working, first) == "SUCCESS")
+    until(lambda: working.http.get(f"{PREFIX}/{first}").json()["retryable"])  # results are quicker than the history
 
     answer = working.http.post(f"{PREFIX}/{first}/retry")
 

@@ -161,14 +161,23 @@ class Sender:
 
     # -- when it is not as easy
 
-    def insist(self, link: Link, attempt: Attempt, broken: RedisError | None, *, uncertain: bool) -> None:
-        """Try as often as the message's policy and the budget allow.
+    def insist(
+        self,
+        link: Link,
+        attempt: Attempt,
+        broken: RedisError | None = None,
+        *,
+        uncertain: bool = False,
+        once: Callable[[bool], Any] | None = None,
+    ) -> Any:
+        """Try as often as the message's policy and the budget allow; gives the server's reply.
 
         Args:
             link: over which to try.
             attempt: the message.
             broken: why a first try failed, if there was one.
             uncertain: whether that try may have brought the message there.
+            once: makes one try, told whether one before may have arrived; without it, one appends to the list.
 
         Raises:
             BrokerUnavailable: it was not taken in time.
@@ -182,31 +191,28 @@ class Sender:
                     break
                 time.sleep(pause)
             try:
-                reply = self._once(link, attempt, uncertain=uncertain)
+                if not link.alive():
+                    link.close()
+                    link.open(attempt.left)
+                reply = self._once(link, attempt, uncertain=uncertain) if once is None else once(uncertain)
             except (AuthenticationError, AuthorizationError) as error:  # no later try will know the password
                 raise attempt.error(self.address, error, uncertain=uncertain) from error
             except RedisError as error:
                 uncertain = uncertain or link.uncertain
                 broken = error
                 continue
-            if isinstance(reply, OutOfMemoryError):
-                self.breaker.succeeded()  # it answers
-                raise attempt.error(self.address, reply, uncertain=uncertain, kind=BrokerFull) from reply
             if isinstance(reply, _PASSING):
                 broken = reply
                 continue
-            self.breaker.succeeded()
+            self.breaker.succeeded()  # it answers
             if isinstance(reply, Exception):
-                raise attempt.error(self.address, reply, uncertain=uncertain) from reply
-            return
+                kind = BrokerFull if _is_full(reply) else BrokerUnavailable
+                raise attempt.error(self.address, reply, uncertain=uncertain, kind=kind) from reply
+            return reply
         self.breaker.failed(_line(broken))
         raise attempt.error(self.address, broken, uncertain=uncertain) from broken
 
     def _once(self, link: Link, attempt: Attempt, *, uncertain: bool) -> Any:
-        """One try, over a connection that is alive; gives the server's reply."""
-        if not link.alive():
-            link.close()
-            link.open(attempt.left)
         letter = attempt.letter
         if uncertain:
             looked = packed(("LPOS", letter.key, letter.payload, "MAXLEN", _LOOK_BACK))
@@ -257,6 +263,11 @@ def pauses_of(policy: Mapping[str, Any] | None) -> Iterator[float]:
     start, step, last = (policy.get(f"interval_{name}", usual) for name, usual in _INTERVALS)
     steps: Iterator[float] = (min(start + step * number, last) for number in count())
     return steps if most is None else islice(steps, most)
+
+
+def _is_full(reply: Exception) -> bool:
+    """Whether the server has no memory for it; a script passes on what its commands were answered."""
+    return isinstance(reply, OutOfMemoryError) or "OOM " in str(reply)
 
 
 def _line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, EmailStr, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,14 +14,12 @@ from celeriac.http.problems import documented
 from celeriac.http.security import CurrentCaller
 from celeriac.http.sending import IdempotencyKey, TaskRun
 from core.mail import Subject
-from delivery.http.scopes import resolved
-from delivery.tasks.registry import TasksRegistry
+from delivery.http.scopes import Tasks
 
 __all__ = ["email_router"]
 
 BODY: Final = "Welcome!"
 """What the letter says."""
-Tasks = Annotated[TasksRegistry, Depends(resolved(TasksRegistry))]
 
 
 class QueuedEmail(BaseModel):

@@ -16,8 +16,7 @@ from celeriac.http.security import CurrentCaller
 from celeriac.http.sending import IdempotencyKey, what_is_asked
 from celeriac.security.permissions import authorize, permission_to_run
 from core.uploads.inbox import InboxService
-from delivery.http.scopes import resolved
-from delivery.tasks.registry import TasksRegistry
+from delivery.http.scopes import Tasks, resolved
 
 __all__ = ["UPLOADS", "uploads_router"]
 
@@ -25,7 +24,6 @@ UPLOADS: Final = "/uploads"
 """Below the prefix."""
 
 Inbox = Annotated[InboxService, Depends(resolved(InboxService))]
-Tasks = Annotated[TasksRegistry, Depends(resolved(TasksRegistry))]
 
 
 class ReceivedUpload(BaseModel):

@@ -21,8 +21,7 @@ from celeriac.security.permissions import authorize, permission_to_run
 from core.accounts import User, UserName
 from core.accounts.service import AccountService
 from core.exports import ExportFormat
-from delivery.http.scopes import resolved
-from delivery.tasks.registry import TasksRegistry
+from delivery.http.scopes import Tasks, resolved
 
 __all__ = ["USERS_CREATE", "USERS_READ", "users_router"]
 
@@ -32,7 +31,6 @@ USERS_READ: Final = "users:read"
 """See who has one."""
 
 Accounts = Annotated[AccountService, Depends(resolved(AccountService))]
-Tasks = Annotated[TasksRegistry, Depends(resolved(TasksRegistry))]
 UserId = Annotated[int, Path(examples=[7])]
 _EXAMPLE: Final = {"email": "ada@example.org", "name": "Ada Lovelace"}
 _UNKNOWN: Final = "No such user."
