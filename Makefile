@@ -128,8 +128,8 @@ bot: $(STAMP) ## the Telegram bot of BOT_TOKEN; run one and no more
 
 ##@ Check
 
-# Most of what takes long waits for a server, so one more than there are cores.
-SIDE_BY_SIDE = $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
+# Most of what takes long waits for a server, so two more than there are cores.
+SIDE_BY_SIDE = $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))
 
 .PHONY: test
 test: $(STAMP) ## every test that needs no Docker

@@ -6,6 +6,7 @@ import ast
 import re
 import statistics
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def declared() -> set[str]:
     return {re.split(r"[\[<>=~! ;]", requirement, maxsplit=1)[0] for requirement in requirements}
 
 
+@cache
 def imported() -> set[str]:
     names: set[str] = set()
     for path in [*SOURCES, *TESTS]:

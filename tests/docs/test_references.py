@@ -10,6 +10,7 @@ from tests.docs.blocks import PAGES, ROOT, blocks, name_of
 from tests.docs.html import Page
 from tests.integration.transport.test_kinds_of_servers import COMMANDS
 
+pytestmark = pytest.mark.xdist_group("site")
 _LINK = re.compile(r"\[(test_\w+)\]\(([^)]+)\)")
 PROOFS = [
     pytest.param(page, name, target, id=f"{name_of(page)}-{name}")

@@ -16,6 +16,7 @@ from celeriac import CelerySettings, exceptions
 from celeriac.options.variables import variables_of
 from delivery.tasks.registry import TasksRegistry
 
+pytestmark = pytest.mark.xdist_group("site")
 DECISIONS = sorted(path for path in ROOT.glob("docs/decisions/*.md") if path.name != "index.md")
 ERRORS = {name: error for name, error in inspect.getmembers(exceptions, inspect.isclass) if name in exceptions.__all__}
 

@@ -20,7 +20,7 @@ TESTING = ROOT / "docs/testing/celery-tests.md"
 
 @pytest.mark.proves("S003-14")
 def test_the_tutorial_leads_from_a_checkout_to_a_task_of_ones_own_that_a_worker_runs(redis_url: str, tmp_path: Path):
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src", tmp_path / "src")  # with its bytecode
     for block in blocks(TUTORIAL):
         if block.title:
             _follow(block, tmp_path)

@@ -19,11 +19,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def copy_checkout(target: Path) -> Path:
-    """What the targets need of this checkout, to be edited freely."""
+    """What the targets need of this checkout, to be edited freely; bytecode too, or each process would compile it."""
     for name in ("Makefile", "pyproject.toml", "requirements", "src"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target / name)
         else:
             shutil.copy2(source, target / name)
     return target

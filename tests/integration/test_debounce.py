@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from redis import Redis
+from tests.faults.harness.forms import forms
 from tests.kit.clients import client
 from tests.kit.holding import Diary, Registry, registry_of
 
@@ -25,7 +26,7 @@ QUIET, AT_MOST = 1.0, 3.0
 """What the task says."""
 
 
-@pytest.fixture(scope="module", params=["lane", pytest.param("threads", marks=pytest.mark.wide)])
+@pytest.fixture(scope="module", params=forms(["lane"], ["threads"]))
 def stage(request: pytest.FixtureRequest) -> Generator[tuple[Registry, Diary, Any]]:
     with redis_server() as url:
         app = create_celery_app(CeleryAppConfig.from_mapping({"redis_url": url}))

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.waiting import until
 
 from celeriac.probe import Sign, problem_of, signs
@@ -30,7 +31,7 @@ def probe(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("pool", ["lane", "solo"])
+@pytest.mark.parametrize("pool", forms(["lane"], ["solo"]))
 def test_a_worker_that_lives_passes_and_one_that_is_killed_does_not(alone, pool):
     assert probe("worker").returncode == 1
     with WorkerProcess("tests.kit.app", redis_url=alone.url, pool=pool, concurrency=1) as worker:

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.waiting import until
 from tests.integration.rabbit import Rabbit, rabbit_on
 
@@ -21,7 +22,7 @@ from celeriac.testing.servers import rabbitmq_server
 pytestmark = [pytest.mark.xdist_group("rabbitmq"), pytest.mark.timeout(120)]
 WAIT = 30
 FRAGILE = "tests.kit.fragile"
-POOLS = ["lane", "prefork", "threads", "solo"]
+POOLS = forms(["lane"], ["prefork", "threads", "solo"])
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_task_whose_worker_is_killed_runs_again_at_once(rabbit, pool, tmp_path
 
 
 @pytest.mark.proves("S002-6")
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", POOLS[:2])
 def test_a_task_whose_pool_process_is_killed_runs_again(rabbit, pool, tmp_path):
     path = tmp_path / "executions"
     rabbit.start(pool=pool, concurrency=1)
@@ -74,7 +75,7 @@ def test_a_task_whose_pool_process_is_killed_runs_again(rabbit, pool, tmp_path):
     assert result.get(timeout=WAIT) == "execution 2"
 
 
-@pytest.mark.parametrize("pool", ["lane", "prefork"])
+@pytest.mark.parametrize("pool", POOLS[:2])
 def test_a_task_runs_no_more_often_than_it_may(rabbit, pool, tmp_path):
     path = tmp_path / "executions"
     client = rabbit.client()

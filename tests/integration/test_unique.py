@@ -14,6 +14,7 @@ from celery.beat import Scheduler
 from celery.exceptions import Reject, TimeLimitExceeded
 from pydantic import SecretStr
 from redis import Redis
+from tests.faults.harness.forms import forms
 from tests.faults.harness.waiting import until
 from tests.kit.clients import client
 from tests.kit.holding import Diary, Registry, registry_of
@@ -61,7 +62,7 @@ def stage() -> Generator[Stage]:
 
 @pytest.fixture(
     scope="module",
-    params=["lane", *(pytest.param(pool, marks=pytest.mark.wide) for pool in ("threads", "prefork", "solo"))],
+    params=forms(["lane"], ["threads", "prefork", "solo"]),
 )
 def pool(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -11,6 +11,7 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import SecretStr
 from sqlalchemy import select
+from tests.faults.harness.forms import forms
 from tests.faults.harness.waiting import until
 from tests.kit.completions_server import CompletionsServer, fails, hangs
 from tests.kit.house import House, house
@@ -47,9 +48,7 @@ class Story:
         return "\n".join(line for line in self.worker.log.splitlines() if task_id in line)
 
 
-@pytest.fixture(
-    scope="module", params=["lane", pytest.param("threads", marks=pytest.mark.wide)], ids=["lane", "threads"]
-)
+@pytest.fixture(scope="module", params=forms(["lane"], ["threads"]), ids=["lane", "threads"])
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _model: CompletionsServer
 ) -> Generator[Story]:

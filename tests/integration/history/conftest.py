@@ -24,9 +24,14 @@ APP = "tests.kit.chronicle"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database; modules whose every test starts workers run on one of them, and on the other in the wide form."""
+    return str(request.param)
+
+
+@pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
     """An empty database with the tables in it."""
-    kind = str(request.param)
     address = f"sqlite:///{tmp_path / 'history.db'}" if kind == "sqlite" else request.getfixturevalue("database_url")
     engine = engine_of(address)
     upgrade(engine)

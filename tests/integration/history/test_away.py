@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import make_url
+from tests.faults.harness.forms import forms
 from tests.faults.harness.proxy import TcpProxy
 from tests.faults.harness.waiting import until
 
@@ -13,6 +14,11 @@ from celeriac.history.schema import upgrade
 
 WAIT = 90
 pytestmark = [pytest.mark.xdist_group("history"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(params=forms(["sqlite"], ["postgresql"]))
+def kind(request):
+    return request.param
 
 
 @pytest.mark.proves("S001-19")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from redis import Redis
+from tests.faults.harness.forms import forms
 from tests.faults.harness.waiting import until
 from tests.kit.chronicle import APP_NAME, Chronicle
 from tests.kit.clients import client
@@ -16,6 +17,11 @@ from celeriac.testing.worker import WorkerProcess
 
 WAIT = 90
 pytestmark = [pytest.mark.xdist_group("history"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(params=forms(["sqlite"], ["postgresql"]))
+def kind(request):
+    return request.param
 
 
 def test_with_rabbitmq_events_go_where_results_are(url, redis_url, rabbitmq_url):

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from tests.faults.harness.forms import forms
 from tests.faults.harness.waiting import until
 from tests.kit.chronicle import Chronicle
 from tests.kit.service import Container
@@ -31,6 +32,11 @@ def written(chronicled, count, **chosen):
     return until(lambda: chronicled.history.count(HistoryFilter(**chosen)) >= count, timeout=WAIT)
 
 
+@pytest.fixture(params=forms(["sqlite"], ["postgresql"]))
+def kind(request):
+    return request.param
+
+
 @pytest.mark.proves("H-11", "S001-15")
 def test_a_task_is_known_from_its_publish_on_and_others_are_not(chronicled):
     task_id = chronicled.send("echo", 1, headers={"tags": ["urgent"]})
@@ -43,7 +49,7 @@ def test_a_task_is_known_from_its_publish_on_and_others_are_not(chronicled):
 
 
 @pytest.mark.proves("S001-14", "S001-19")
-@pytest.mark.parametrize("pool", ["lane", "prefork", "threads"])
+@pytest.mark.parametrize("pool", forms(["lane"], ["prefork", "threads"]))
 def test_every_end_is_written_down(chronicled, pool):
     chronicled.start(pool=pool)
     ids = {name: chronicled.send(name) for name in ("echo", "hopeless", "again", "quiet", "parent")}

@@ -28,7 +28,7 @@ def run(url: str) -> Run:
     env = {**os.environ, "REDIS_URL": url, "ENVIRONMENT": "test", "PYTHONPATH": path, "COLUMNS": "200"}
 
     def celeriac(group: str, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "celeriac", group, "--app=delivery.tasks.app", *words]
+        command = [sys.executable, "-m", "celeriac", group, "--app=tests.kit.app", *words]
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
     return celeriac

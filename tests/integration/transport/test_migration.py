@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from tests.faults.harness.forms import forms
 from tests.faults.harness.waiting import until
 from tests.integration.transport.consumer import consuming
 
@@ -85,7 +86,7 @@ def test_what_ours_held_and_parked_is_released_to_stock_workers(stock, app, redi
             message.ack()
 
 
-@pytest.mark.parametrize("pool", ["lane", pytest.param("prefork", marks=pytest.mark.wide)])
+@pytest.mark.parametrize("pool", forms(["lane"], ["prefork"]))
 def test_a_running_worker_takes_over_what_a_stock_worker_leaves_behind(stock, make_app, redis, server, pool):
     app = make_app(result_backend=server)
     often = {"CELERY_BROKER_TRANSPORT_OPTIONS": '{"adopt_every": 1}'}

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from celery import Celery
+from tests.faults.harness.forms import forms
 
 from celeriac.exceptions import ServerNotFound
 from celeriac.testing.worker import BeatProcess, WorkerProcess
@@ -23,7 +24,7 @@ def running_in_group(pgid: int) -> list[str]:
     return [" ".join(line) for line in lines if line[0] == str(pgid) and not line[1].startswith("Z")]
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", forms(["prefork"], ["threads", "solo"]))
 def test_a_worker_is_ready_when_its_context_begins_and_gone_when_it_ends(redis_url, pool):
     with WorkerProcess(APP, redis_url=redis_url, pool=pool) as worker:
         with Celery(broker=redis_url) as control:
