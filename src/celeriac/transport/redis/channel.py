@@ -197,7 +197,13 @@ class LeasedChannel(redis.Channel):
         if not deliveries:
             return []
         self._queue_cycle.rotate(queue_of(deliveries[-1].list_key, self.global_keyprefix))
-        messages: list[LeasedMessage] = self._checked(deliveries)
+        try:
+            messages: list[LeasedMessage] = self._checked(deliveries)
+        except BaseException:  # the server went away while some were parked or buried
+            tokens = [delivery.token for delivery in deliveries]
+            self.qos.take(tokens)
+            intake.let_go(tokens)
+            raise
         return messages
 
     def _checked(self, deliveries: list[Delivery]) -> list[LeasedMessage]:

@@ -153,11 +153,10 @@ class Intake:
                 self._done.extendleft(reversed(done))
                 self.stale, self._due = False, time.monotonic() + _FULL
                 return []
+            tokens = [token for _, token in done]
             try:
-                found = self._lost_replies() if self._in_doubt else []
-                claim = self.broker.claim(
-                    self.owner, lists, limit, first_token=self._next_token, settle=[token for _, token in done]
-                )
+                found = self._lost_replies(tokens) if self._in_doubt else []
+                claim = self.broker.claim(self.owner, lists, limit, first_token=self._next_token, settle=tokens)
             except (RedisConnectionError, RedisTimeoutError):
                 # The server may have claimed, or buried, for us and lost the connection: none of its tokens again.
                 self._in_doubt = True
@@ -167,6 +166,7 @@ class Intake:
             except ResponseError:
                 self._done.extendleft(reversed(done))
                 raise
+            self._in_doubt = False
             self.keeper.start()
             return self._note(claim, lists, limit, found)
 
@@ -188,13 +188,18 @@ class Intake:
             self.stale = bool(self.link.call("EXISTS", *lists))  # and the server remembers that we looked
         return deliveries
 
-    def _lost_replies(self) -> list[Delivery]:
+    def let_go(self, tokens: Iterable[str]) -> None:
+        """Messages that were claimed and came into nobody's hands: the next claim finds those still in flight."""
+        with self._lock:
+            for token in tokens:
+                self.held.pop(token, None)
+            self._in_doubt = self.stale = True
+
+    def _lost_replies(self, settling: Iterable[str]) -> list[Delivery]:
         """What earlier claims took, of which no reply came; those that arrive only now take nothing any more."""
         self.broker.fence(self.owner, self._next_token)
-        found = self.broker.held(
-            self.owner, self.held.keys() | {token for _, token in self._done} | self._returning.keys()
-        )
-        self._in_doubt = False
+        known = self.held.keys() | {token for _, token in self._done} | self._returning.keys()
+        found = self.broker.held(self.owner, known.union(settling))
         if found:
             self._next_token = max(self._next_token, max(int(each.token) for each in found) + 1)
         return found

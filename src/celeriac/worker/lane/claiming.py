@@ -121,7 +121,11 @@ class Lane:
             if intake.pending and (
                 monotonic() - oldest > HELD or expected.get(message.headers.get("task"), UNKNOWN) > WORTH_A_TRIP
             ):
-                intake.flush()
+                try:
+                    intake.flush()
+                except BaseException:
+                    waiting.appendleft(message)  # claimed and not begun: nobody else would ever look for it
+                    raise
                 load(len(waiting), 0)
                 oldest = monotonic()
             handle(message)
