@@ -145,7 +145,7 @@ test-docker: $(STAMP) ## the tests that need a Docker engine
 
 .PHONY: test-faults
 test-faults: $(STAMP) ## kill and cut off real servers and workers, for four minutes, and account for every task
-	@$(BIN)/pytest tests/faults --numprocesses auto --dist loadgroup -m faults
+	@$(BIN)/pytest tests/faults --numprocesses $(SIDE_BY_SIDE) --dist loadgroup -m faults
 
 .PHONY: test-faults-full
 test-faults-full: $(STAMP) ## the same with every pool and fault, and in long forms, for an hour

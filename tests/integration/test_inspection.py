@@ -56,7 +56,7 @@ def test_what_waits_on_the_server_is_told_by_workers_of_each_pool(alone, start, 
     worker = start(pool=pool, concurrency=1)
     sent = alone.registry.add.apply_async((1,), countdown=600)
     inspect = alone.app.control.inspect(destination=[worker.node], timeout=10)
-    until(lambda: [each["request"]["id"] for each in inspect.scheduled()[worker.node]] == [sent.id])
+    until(lambda: [each["request"]["id"] for each in (inspect.scheduled() or {}).get(worker.node, [])] == [sent.id])
     (told,) = inspect.scheduled()[worker.node]
     assert told["request"]["args"] == [1]
     assert told["eta"] is not None

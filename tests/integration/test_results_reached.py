@@ -76,7 +76,7 @@ def test_as_a_user_in_a_database_under_a_prefix(tmp_path):
         )
         round_trip(app, 1)
         app.close()
-        assert server.client.info("keyspace") == {"db3": server.client.info("keyspace")["db3"]}
+        assert server.client.info("keyspace").keys() == {"db3"}
 
 
 @pytest.mark.timeout(90)

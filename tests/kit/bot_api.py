@@ -65,6 +65,8 @@ class BotApi:
         self.port = 0
         self._failures: defaultdict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(deque)
         self._updates: list[dict[str, Any]] = []
+        self._updates_lock = threading.Lock()  # users write in a thread of the test, and the bot asks in the loop's
+        self._offset = 0
         self._last_update = 1000
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -120,14 +122,16 @@ class BotApi:
         return self._deliver({"callback_query": {**said, "message": _plain(message)}})
 
     def again(self, update_id: int, text: str, user: int) -> None:
-        """The same update once more, as if it had never been acknowledged."""
+        """The same update once more, though the bot has acknowledged it."""
+        until(lambda: self._offset > update_id, what="acknowledgement")
         chat = {"id": user, "type": "private"}
         said = {"message_id": 1, "date": 0, "chat": chat, "from": _user(user), "text": text}
         with_entities = {
             **said,
             "entities": [{"type": "bot_command", "offset": 0, "length": len(text.split(maxsplit=1)[0])}],
         }
-        self._updates.insert(0, {"update_id": update_id, "message": with_entities})
+        with self._updates_lock:
+            self._updates.insert(0, {"update_id": update_id, "message": with_entities})
 
     def said_to(self, chat: int) -> list[Message]:
         """What the bot said in a chat."""
@@ -195,7 +199,9 @@ class BotApi:
     async def _get_updates(self, said: dict[str, Any]) -> Any:
         end = time.monotonic() + float(said.get("timeout", 0))
         offset = int(said.get("offset", 0))
-        self._updates = [each for each in self._updates if each["update_id"] >= offset]
+        with self._updates_lock:
+            self._updates = [each for each in self._updates if each["update_id"] >= offset]
+            self._offset = max(self._offset, offset)
         while not self._updates and time.monotonic() < end:  # noqa: ASYNC110  users write from another thread
             await asyncio.sleep(0.01)
         return self._updates[: int(said.get("limit", 100))]
@@ -225,9 +231,10 @@ class BotApi:
         return True
 
     def _deliver(self, update: dict[str, Any]) -> int:
-        self._last_update += 1
-        self._updates = [*self._updates, {"update_id": self._last_update, **update}]
-        return self._last_update
+        with self._updates_lock:
+            self._last_update += 1
+            self._updates = [*self._updates, {"update_id": self._last_update, **update}]
+            return self._last_update
 
     def _next(self) -> int:
         return len(self.calls) + len(self.messages) + self._last_update * 10_000

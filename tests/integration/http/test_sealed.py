@@ -34,7 +34,8 @@ def test_an_encrypted_result_is_told_to_who_may_read_it_and_stored_in_clear_nowh
                 return until(lambda: ended(running.http.get(check).json()))
 
             def kept(task: dict[str, Any]) -> TaskRecord:
-                """The record, once the history has heard of the end."""
+                """The record, once the end is in the database: of one that is not, the result backend is asked."""
+                until(lambda: [bool(over(record)) for record in running.history.page().tasks] == [True, True])
                 return until(lambda: over(running.history.get(task["task_id"])))
 
             done = sent("several", {"numbers": [], "names": {"a": WORD}})
