@@ -199,7 +199,7 @@ docs-serve: $(STAMP) ## serve the site, built again on every change
 ##@ Keep
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
-SERVICE = --extra redis --extra rabbitmq --extra telemetry --extra sql --extra postgres --extra http --extra bot --group service
+SERVICE = $(addprefix --extra ,redis rabbitmq telemetry cli sql postgres http bot) --group service
 
 .PHONY: lock
 lock: $(VENV)/bin/uv ## pin every dependency with its hashes: requirements/*.txt

@@ -64,6 +64,12 @@ def test_it_holds_no_setting_of_whoever_built_it(config):
     assert not {name for name in names if name.startswith(("REDIS", "TEST_")) or "PASSWORD" in name}
 
 
+def test_it_runs_the_commands_that_look_after_a_service(image):
+    assert len(inside(image, "python", "-m", "celeriac", "secret")) == 44
+    for command in ("keys", "audit", "dead", "db", "probe"):
+        assert "Usage: celeriac" in inside(image, "python", "-m", "celeriac", command, "--help")
+
+
 def test_nothing_is_compiled_again_at_start(image):
     code = (
         "import celeriac, delivery.tasks.registry as r; print(r.__cached__, __import__('os').path.exists(r.__cached__))"
