@@ -1,6 +1,6 @@
 """Those who use the service."""
 
 from core.accounts.entities import User, UserName
-from core.accounts.errors import EmailTakenError, UnknownUserError
+from core.accounts.errors import EmailTakenError, UnfitDetailsError, UnknownUserError
 
-__all__ = ["EmailTakenError", "UnknownUserError", "User", "UserName"]
+__all__ = ["EmailTakenError", "UnfitDetailsError", "UnknownUserError", "User", "UserName"]

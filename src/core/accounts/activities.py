@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 
+from pydantic import JsonValue
+
+from core.accounts.errors import UnfitDetailsError
 from core.accounts.ports import Activities, Deed
 from core.transactions import AsyncUnitOfWork
 
@@ -26,8 +30,19 @@ class ActivityService:
         """Note what a user did just now, all of it or none.
 
         Raises:
+            UnfitDetailsError: the details of one are no JSON, such as those with a NaN.
             UnknownUserError: there is no such user.
             DatabaseUnavailableError: the database is away.
         """
+        noted = list(deeds)
+        for kind, details in noted:
+            _check(kind, details)
         async with self._unit:
-            await self._activities.add(user_id, deeds)
+            await self._activities.add(user_id, noted)
+
+
+def _check(kind: str, details: Mapping[str, JsonValue]) -> None:
+    try:
+        json.dumps(dict(details), allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:  # among them half a pair of surrogates, which no file takes
+        raise UnfitDetailsError.of(kind, f"they are no JSON ({error})") from error

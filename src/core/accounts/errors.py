@@ -1,12 +1,12 @@
-"""What can be wrong with an account."""
+"""What can be wrong with an account, and with what its user did."""
 
 from __future__ import annotations
 
 from typing import Self
 
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, NotFoundError, RefusedError
 
-__all__ = ["EmailTakenError", "UnknownUserError"]
+__all__ = ["EmailTakenError", "UnfitDetailsError", "UnknownUserError"]
 
 
 class EmailTakenError(ConflictError):
@@ -16,6 +16,15 @@ class EmailTakenError(ConflictError):
     def of(cls, email: str) -> Self:
         """The error for an address."""
         return cls(f"a user with the address {email} exists already: take another address")
+
+
+class UnfitDetailsError(RefusedError):
+    """The details of an activity are no JSON."""
+
+    @classmethod
+    def of(cls, kind: str, reason: str) -> Self:
+        """The error for an activity."""
+        return cls(f"the details of {kind[:100]!r} cannot be kept, and nothing was noted: {reason}")
 
 
 class UnknownUserError(NotFoundError):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from core.exports.entities import Activity, Subject
+from infrastructure.exports.rows import as_json
 
 __all__ = ["write_json"]
+
+_SPACED: Final = (", ", ": ")
 
 
 def write_json(path: Path, subject: Subject, activities: Iterable[Activity]) -> None:
@@ -20,7 +23,7 @@ def write_json(path: Path, subject: Subject, activities: Iterable[Activity]) -> 
         "created": subject.created.isoformat(),
     }
     with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"user": {json.dumps(user, ensure_ascii=False)},\n"activities": [')
+        file.write(f'{{"user": {as_json(user, _SPACED)},\n"activities": [')
         before = "\n"
         for activity in activities:
             shown = {
@@ -29,6 +32,6 @@ def write_json(path: Path, subject: Subject, activities: Iterable[Activity]) -> 
                 "kind": activity.kind,
                 "details": activity.details,
             }
-            file.write(before + json.dumps(shown, ensure_ascii=False))
+            file.write(before + as_json(shown, _SPACED))
             before = ",\n"
         file.write("\n]}\n")

@@ -27,6 +27,10 @@ def rows_of(subject: Subject, activities: Iterable[Activity]) -> Iterator[Row]:
         yield (*user, None, None, None, None)
 
 
-def as_json(details: Mapping[str, Any]) -> str:
-    """What an activity says beside its kind, as text."""
-    return json.dumps(details, ensure_ascii=False, separators=(",", ":"))
+def as_json(value: Mapping[str, Any], separators: tuple[str, str] = (",", ":")) -> str:
+    """An object as JSON. A number that JSON does not know, as former rows may hold, is ``null``."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=separators, allow_nan=False)
+    except ValueError:
+        known = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        return json.dumps(known, ensure_ascii=False, separators=separators)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
 from core.accounts.activities import ActivityService
-from core.accounts.errors import UnknownUserError
+from core.accounts.errors import UnfitDetailsError, UnknownUserError
 from core.accounts.ports import Deed
 from core.accounts.service import AccountService
 from core.configs.settings import DatabaseSettings, Environment, RedisSettings, Settings
@@ -64,3 +65,18 @@ def test_nobody_did_nothing(container: Container) -> None:
     with pytest.raises(UnknownUserError, match="7"):
         asyncio.run(main())
     assert kept(container) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), [{"far": float("nan")}], "\ud800"])
+def test_what_is_no_json_is_refused_and_nothing_is_noted(container: Container, value: Any) -> None:
+    async def main() -> None:
+        try:
+            with container.scope() as scope:
+                user = await scope.resolve(AccountService).create("ada@example.org")
+                await scope.resolve(ActivityService).record(user.id, [*DEEDS, ("measured", {"value": value})])
+        finally:
+            await container.resolve(AsyncDatabase).aclose()
+
+    with pytest.raises(UnfitDetailsError, match="the details of 'measured' cannot be kept, and nothing was noted"):
+        asyncio.run(main())
+    assert [kind for _, kind, _ in kept(container)] == []

@@ -126,6 +126,17 @@ def test_what_is_no_activity_is_refused(home: House, body):
     assert home.http.post(f"{USERS}/1/activities", json=body).status_code == 422
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+def test_a_number_that_json_does_not_know_is_refused_as_the_callers_fault(home: House, number):
+    user_id = home.http.post(USERS, json={"email": fresh()}).json()["id"]
+    answer = home.http.post(
+        f"{USERS}/{user_id}/activities",
+        content=f'{{"kind": "measured", "details": {{"value": {number}}}}}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:celeriac:unfit-details")
+
+
 @pytest.mark.proves("S002-21")
 def test_an_export_is_asked_for_in_the_words_of_the_sources(home: House):
     user_id = home.http.post(USERS, json={"email": fresh()}).json()["id"]

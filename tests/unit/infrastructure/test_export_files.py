@@ -72,6 +72,22 @@ def test_json_is_one_object(files):
     assert written.rows == 3
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"far": -float("inf")}]])
+def test_what_former_rows_hold_and_json_does_not_know_is_null(files, value):
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    activity = Activity(1, AT, "measured", {"value": value, "unit": 1.5})
+    whole = json.loads(
+        Path(files.write("a", "json", ADA, [activity]).path).read_text(encoding="utf-8"), parse_constant=refuse
+    )
+    with Path(files.write("a", "csv", ADA, [activity]).path).open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    expected = {"value": [{"far": None}] if isinstance(value, list) else None, "unit": 1.5}
+    assert whole["activities"][0]["details"] == expected
+    assert json.loads(row["details"], parse_constant=refuse) == expected
+
+
 def test_csv_is_a_table_in_which_no_spreadsheet_finds_a_formula(files):
     written = files.write("a", "csv", ADA, ACTIVITIES)
     with Path(written.path).open(encoding="utf-8-sig", newline="") as file:
