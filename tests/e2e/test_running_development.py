@@ -150,8 +150,13 @@ def test_an_edit_that_breaks_the_code_is_waited_out(checkout):
 
 @pytest.mark.proves("S001-11")
 def test_make_demo_walks_through_the_registry(checkout):
-    with Made(checkout, "demo") as demo:
-        assert demo.wait() == 0
+    with Made(checkout, "dev") as dev:  # which has another database and no mail server, and must not get its tasks
+        dev.wait_for(WORKER_READY)
+        with Made(checkout, "demo") as demo:
+            assert demo.wait() == 0
+        assert answers(url_in(checkout))
+        dev.interrupt()
+    assert not re.search(r"example\.add|no\.such\.task", dev.output)
     current = [int(number) for number in re.findall(r"(\d+) of 9600 rows", demo.output)]
     assert current
     assert current == sorted(current)
@@ -161,4 +166,4 @@ def test_make_demo_walks_through_the_registry(checkout):
         assert shown in demo.output
     exported = next((checkout / ".data" / "demo" / "exports").glob("user-*.csv"))
     assert len(exported.read_text().splitlines()) == 20_001
-    assert not EmbeddedRedis(checkout / ".data").alive
+    assert not EmbeddedRedis(checkout / ".data" / "demo-redis").alive

@@ -1,6 +1,7 @@
 """``python -m delivery.demo.stage PROGRAM ...``: what the tour needs around it, for as long as the program runs.
 
-A mail server of this machine, which puts every letter into a directory, and a database of the tour's own.
+A mail server of this machine, which puts every letter into a directory, and a database of the tour's own. The program
+brings a Redis that no other worker reads from: such a one would have neither.
 """
 
 from __future__ import annotations
