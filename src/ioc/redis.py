@@ -21,5 +21,8 @@ def register_redis(container: Container) -> None:
 
 
 def _client(settings: Settings, celery: Celery) -> Redis:
-    options: dict[str, Any] = celery.conf.broker_transport_options or {}
-    return redis_client(settings.redis_settings.redis_url, str(options.get("master_name") or "mymaster"))
+    url, conf = settings.redis_settings.redis_url, celery.conf
+    ours = conf.broker_url == url.get_secret_value()  # else the options of the broker are those of another server
+    said: dict[str, Any] = (conf.broker_transport_options if ours else conf.result_backend_transport_options) or {}
+    tls: Any = conf.broker_use_ssl if ours else conf.redis_backend_use_ssl
+    return redis_client(url, {"ssl": tls or None, **said})
