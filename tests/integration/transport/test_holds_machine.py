@@ -48,7 +48,7 @@ class Machine(RuleBasedStateMachine):
         if not task_id:
             self.count += 1
             task_id = f"task-{self.count}"
-        return Hold("machine:key", task_id, self.mode, lifetime=1000)
+        return Hold("machine:key", task_id, self.mode, lifetime=1000, at_most=1000)
 
     # -- producers
 
@@ -106,6 +106,14 @@ class Machine(RuleBasedStateMachine):
         task_id = data.draw(st.sampled_from(self.lately))
         keys, arguments = self.holds.asking(self.hold(task_id), message=(LIST, b"again"))
         self.holds.read(self.server.run(HOLD, keys, arguments))
+
+    @precondition(lambda self: self.mode == "debounce")
+    @rule()
+    def close_window(self) -> None:
+        """The time is over after which the last call runs, however many follow."""
+        if self.redis.hexists("celeriac.hold:machine:key", "f"):
+            self.redis.hset("celeriac.hold:machine:key", "f", 1)
+            self.lately.clear()
 
     # -- workers
 

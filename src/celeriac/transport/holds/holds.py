@@ -15,6 +15,8 @@ __all__ = ["PROVISIONAL", "Holds"]
 
 PROVISIONAL: Final = 30.0
 """Seconds for which a place is kept for a message that has yet to be sent by way of another server."""
+_TOLD: Final = 600.0
+"""Seconds for which who lost its place is remembered once it was told: the message of a killed worker comes again."""
 
 
 class Holds:
@@ -101,7 +103,7 @@ class Holds:
             ``run``; or ``gone`` and who took its place, ``wait`` and who has begun, ``dropped`` and who has the place.
         """
         arguments: list[bytes | str | float] = [hold.task_id, hold.mode, _ms(hold.lifetime), self._gone, int(admitted)]
-        what, *who = self._server.run(ENTER, [self.key(hold.name)], arguments)
+        what, *who = self._server.run(ENTER, [self.key(hold.name)], [*arguments, _ms(_TOLD)])
         return what.decode(), who[0].decode() if who else ""
 
     def leave(self, name: str, task_id: str) -> bool:

@@ -80,6 +80,9 @@ if hold.r == id or (hold.q == id and not hold.p) or redis.call('EXISTS', prefix 
 end
 if hold.q and hold.q ~= id and redis.call('ZSCORE', KEYS[2], hold.q) then step_back(hold) end
 if mode == 'drop' and (hold.r or (hold.q and hold.q ~= id)) then return {0, hold.r or hold.q} end
+if mode == 'debounce' and at_most > 0 and hold.q and hold.q ~= id and hold.f and hold.f + at_most <= now then
+  hold.q, hold.p, hold.o, hold.f = nil, nil, nil, nil  -- its window has closed: it runs, however many follow
+end
 local opened = hold.q and tonumber(hold.f) or now
 if mode == 'debounce' and at_most > 0 and ARGV[11] ~= '1' then
   local allowed = math.max(opened + at_most - now, 0)
@@ -118,7 +121,8 @@ return 1
 """
 )
 
-# KEYS: the hold. ARGV: id, mode, lifetime, start of the keys of those who lost their place, 1 if it may not be dropped.
+# KEYS: the hold. ARGV: id, mode, lifetime, start of the keys of those who lost their place, 1 if it may not be dropped,
+# ms for which it is remembered that one who lost its place was told so: its message may come again.
 # Returns {'run'}, {'gone', who took its place}, {'wait', who has begun} or {'dropped', who has the place}.
 ENTER: Final = Script(
     _COMMON
@@ -131,7 +135,10 @@ if hold.r == id then
   return {'run'}
 end
 local by = redis.call('GET', prefix .. id)
-if by then return {'gone', by} end
+if by then
+  redis.call('PEXPIRE', prefix .. id, math.min(redis.call('PTTL', prefix .. id), tonumber(ARGV[6])))
+  return {'gone', by}
+end
 if mode == 'drop' and ARGV[5] ~= '1' and (hold.r or (hold.q and hold.q ~= id)) then
   return {'dropped', hold.r or hold.q}
 end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -183,7 +184,7 @@ class RedisBroker:
 
     def fence(self, owner: str, first_token: int) -> None:
         """From here on, refuse this owner's claims with an earlier first token: they were given up."""
-        self.link.call("SET", f"{self.keys.leases}:fence:{owner}", first_token, "EX", _FENCE_SECONDS)
+        self._run(scripts.FENCE, [f"{self.keys.leases}:fence:{owner}"], [first_token, _FENCE_SECONDS])
 
     def held(self, owner: str, known: Collection[str]) -> list[Delivery]:
         """What the server holds for an owner beside ``known``: claimed by a reply that never arrived."""
@@ -197,7 +198,10 @@ class RedisBroker:
         unknown.sort(key=int)
         values = self.link.call("HMGET", self.keys.in_flight + owner, *unknown)
         found = [(token, *_parts(value)) for token, value in zip(unknown, values, strict=True) if value is not None]
-        return [Delivery(token, list_key, raw, 0) for token, list_key, raw in found]
+        if not found:
+            return []
+        counts: list[Any] = self.link.call("HMGET", self.keys.deliveries, *(_digest(raw) for _, _, raw in found))
+        return [Delivery(*each, int(count or 0)) for each, count in zip(found, counts, strict=True)]
 
     def delayed(self, limit: int = 100) -> list[Parked]:
         """The messages that wait for their time, the next one first."""
@@ -240,6 +244,10 @@ class RedisBroker:
 def _pairs(flat: list[Any]) -> list[Any]:
     """Members with their scores: a list of pairs in protocol 3, one flat list in protocol 2."""
     return flat if not flat or isinstance(flat[0], list) else [flat[at : at + 2] for at in range(0, len(flat), 2)]
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha1(raw, usedforsecurity=False).hexdigest()
 
 
 def _parts(value: bytes) -> tuple[str, bytes]:

@@ -313,9 +313,13 @@ class LeasedChannel(redis.Channel):
             ("unknown-task", f"no task is named {task!r} here") if unknown else ("rejected", "the worker rejected it")
         )
         deliveries = int(message.delivery_info["deliveries"])
-        self._write_dead_letter(
-            token, message.queue, reason, detail, deliveries=deliveries + 1, headers=message.headers
-        )
+        try:
+            self._write_dead_letter(
+                token, message.queue, reason, detail, deliveries=deliveries + 1, headers=message.headers
+            )
+        except _OUT_OF_REACH as error:
+            logger.warning("a message of queue %r is no dead letter yet, and comes again: %s", message.queue, error)
+            self.intake.give_back([token], count=True)
 
     def _bury(self, delivery: Delivery, reason: str, detail: str, envelope: Envelope | None) -> None:
         queue = queue_of(delivery.list_key, self.global_keyprefix)

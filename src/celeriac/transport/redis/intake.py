@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -21,7 +22,7 @@ from celeriac.transport.redis.broker import RedisBroker
 from celeriac.transport.redis.leases import LeaseKeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from redis import Connection
 
@@ -122,8 +123,12 @@ class Intake:
         self.pid = os.getpid()
         self._next_token = 1
         self._done: deque[tuple[int, str]] = deque()
+        self._settling: set[str] = set()
         self._returning: dict[str, bool] = {}
         self._lock = threading.RLock()
+        self._claimer: int | None = None
+        self._aside = RedisBroker(Link(connect, timeout=timeout), prefix, lease)
+        self._aside_lock = threading.Lock()
         self._tracking = False
         self._in_doubt = False
         self._due: float | None = None
@@ -148,6 +153,7 @@ class Intake:
 
     def _claim(self, lists: Sequence[str], limit: int) -> list[Delivery]:
         with self._lock:
+            self._claimer = threading.get_ident()
             done = self._ripe()
             if self.barrier.full():  # the server of results is away: what is queued is safe where it is
                 self._done.extendleft(reversed(done))
@@ -156,14 +162,15 @@ class Intake:
             tokens = [token for _, token in done]
             try:
                 found = self._lost_replies(tokens) if self._in_doubt else []
-                claim = self.broker.claim(self.owner, lists, limit, first_token=self._next_token, settle=tokens)
-            except (RedisConnectionError, RedisTimeoutError):
+                room = max(limit - len(found), 0)
+                claim = self.broker.claim(self.owner, lists, room, first_token=self._next_token, settle=tokens)
+            except ResponseError:
+                self._done.extendleft(reversed(done))
+                raise
+            except BaseException:
                 # The server may have claimed, or buried, for us and lost the connection: none of its tokens again.
                 self._in_doubt = True
                 self._next_token += _FAR
-                self._done.extendleft(reversed(done))
-                raise
-            except ResponseError:
                 self._done.extendleft(reversed(done))
                 raise
             self._in_doubt = False
@@ -198,7 +205,7 @@ class Intake:
     def _lost_replies(self, settling: Iterable[str]) -> list[Delivery]:
         """What earlier claims took, of which no reply came; those that arrive only now take nothing any more."""
         self.broker.fence(self.owner, self._next_token)
-        known = self.held.keys() | {token for _, token in self._done} | self._returning.keys()
+        known = self.held.keys() | {token for _, token in self._done} | self._settling | self._returning.keys()
         found = self.broker.held(self.owner, known.union(settling))
         if found:
             self._next_token = max(self._next_token, max(int(each.token) for each in found) + 1)
@@ -275,8 +282,9 @@ class Intake:
 
     def acknowledge(self, token: str) -> None:
         """The message is done with. From any thread."""
-        if self.held.pop(token, None) is not None:
+        if token in self.held:
             self._done.append((self.barrier.position(), token))
+            self.held.pop(token, None)  # not earlier: whoever looks for lost replies must find it in one of the two
             self.keeper.nudge()
 
     @property
@@ -294,17 +302,44 @@ class Intake:
             return 0
         with self._lock:
             done = self._ripe()
+            tokens = [token for _, token in done]
+            self._settling.update(tokens)
         if not done:
             return 0
-        broker, tokens = broker or self.broker, [token for _, token in done]
         try:
-            try:
-                return broker.settle(self.owner, tokens)
-            except RedisConnectionError:  # as above; to settle twice does no harm
-                return broker.settle(self.owner, tokens)
-        except (RedisConnectionError, RedisTimeoutError, ResponseError):
-            self._done.extendleft(reversed(done))
+            if broker is not None:
+                return self._settle(broker, tokens)
+            with self._mine() as mine:
+                return self._settle(mine, tokens)
+        except BaseException:  # a time limit may strike here as well
+            with self._lock:
+                self._done.extendleft(reversed(done))
             raise
+        finally:
+            self._settling.difference_update(tokens)
+
+    def try_flush(self) -> None:
+        """The same where the server may be away: what could not be settled is settled once it is back."""
+        try:
+            self.flush()
+        except (RedisConnectionError, RedisTimeoutError, ResponseError) as error:
+            logger.warning("%d messages cannot be acknowledged yet: %s", len(self._done), error)
+            self.keeper.nudge()
+
+    def _settle(self, broker: RedisBroker, tokens: list[str]) -> int:
+        try:
+            return broker.settle(self.owner, tokens)
+        except RedisConnectionError:  # perhaps only this connection was cut; to settle twice does no harm
+            return broker.settle(self.owner, tokens)
+
+    @contextmanager
+    def _mine(self) -> Generator[RedisBroker]:
+        """The broker for this thread: a connection serves one, and one of them is the claiming thread's alone."""
+        if self._claimer in {None, threading.get_ident()}:
+            yield self.broker
+        else:
+            with self._aside_lock:
+                yield self._aside
 
     def _ripe(self) -> list[tuple[int, str]]:
         """Take out what may be settled: its result is stored."""
@@ -320,14 +355,15 @@ class Intake:
 
     def give_back(self, tokens: Iterable[str], *, count: bool) -> None:
         """Let others have messages that were claimed; ``count`` says whether they were begun."""
-        given = {token: count for token in tokens if self.held.pop(token, None) is not None}
-        if not given:
-            return
-        self.stale = True
         with self._lock:
+            given = {token: count for token in tokens if self.held.pop(token, None) is not None}
+            if not given:
+                return
+            self.stale = True
             self._returning.update(given)
             try:
-                self.return_pending(self.broker)
+                with self._mine() as broker:
+                    self.return_pending(broker)
             except (RedisConnectionError, RedisTimeoutError, ResponseError) as error:
                 logger.warning("%d messages cannot go back to their queues yet: %s", len(given), error)
                 self.keeper.nudge()
@@ -349,7 +385,8 @@ class Intake:
     def park(self, due: dict[str, float], names: Mapping[str, str]) -> list[str]:
         """Let messages wait on the server for their time, and keep those in hand that were woken: see the broker."""
         with self._lock:
-            woken = self.broker.park(self.owner, due, names)
+            with self._mine() as broker:
+                woken = broker.park(self.owner, due, names)
             for token in due.keys() - woken:
                 self.held.pop(token, None)
             first = time.monotonic() + max(min(due.values()) - self.now, 0)
@@ -362,13 +399,20 @@ class Intake:
         Raises:
             redis.exceptions.ConnectionError: the server is out of reach.
         """
-        with self._lock:
-            return self.broker.delayed(limit)
+        with self._lock, self._mine() as broker:
+            return broker.delayed(limit)
 
     def bury(self, token: str, told: tuple[HistoryStream, bytes] | None = None, **fields: str | int) -> None:
-        """Make a message a dead letter."""
-        with self._lock:
-            self.broker.bury(self.owner, token, told, **fields)
+        """Make a message a dead letter.
+
+        Raises:
+            redis.exceptions.RedisError: it is none yet, and still held.
+        """
+        with self._lock, self._mine() as broker:
+            try:
+                broker.bury(self.owner, token, told, **fields)
+            except RedisConnectionError:  # perhaps only this connection was cut; nothing is buried twice
+                broker.bury(self.owner, token, told, **fields)
             self.held.pop(token, None)
 
     # -- the end
@@ -382,7 +426,7 @@ class Intake:
             self.flush()
             self.retire()
         except (RedisConnectionError, RedisTimeoutError, ResponseError):
-            if not self.users and not self.held:
+            if not self.users and not self.held and not self.pending:
                 self.keeper.stop()  # the lease ends by itself
                 self.link.close()
 
@@ -391,7 +435,8 @@ class Intake:
         if self.users or self.held or self.pending or self.pid != os.getpid():
             return False
         self.keeper.stop()
-        with self._lock:
-            self.broker.abandon(self.owner)
+        with self._lock, self._mine() as broker:
+            broker.abandon(self.owner)
             self.link.close()
+            self._aside.link.close()
         return True

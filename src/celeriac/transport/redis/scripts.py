@@ -13,6 +13,7 @@ __all__ = [
     "ABANDON",
     "BURY",
     "CLAIM",
+    "FENCE",
     "GIVE_BACK",
     "PARK",
     "RENEW",
@@ -85,6 +86,9 @@ local function settle(in_flight, deliveries, list, first, last)
   return settled
 end
 """
+
+# KEYS: the fence of an owner. ARGV: the first token that counts, for how many seconds
+FENCE: Final = _FLAGS + "redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
 
 # KEYS: leases, in flight, deliveries, delayed, parked, dead, lists...
 # ARGV: owner, lease, how many, first token, longest message, start of a dead letter's key, tokens to settle...

@@ -179,6 +179,7 @@ class ResultWriter:
                 queue.put(entry)
             if happening is not None:
                 (entry.raw if isinstance(happening, bytes) else entry.happenings).append(happening)
+                entry.counted += WEIGHT
                 queue.size += WEIGHT
         self._flusher.poke()
 
