@@ -29,6 +29,7 @@ SLOT_HEADER: Final = "celeriac-rate-slot"
 # comes to a slot that it took before, not much later than that, need not take another.
 # KEYS: the rate. ARGV: interval, moment of the slot taken before or 0; microseconds, as all that is returned.
 _TAKE_SLOT: Final = Script("""
+redis.call('DEL', KEYS[1] .. ':none')  -- what comes after a first write that takes no memory is let pass without any
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local interval, taken = tonumber(ARGV[1]), tonumber(ARGV[2])

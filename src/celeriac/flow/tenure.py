@@ -40,6 +40,7 @@ _LONGEST_LIFE: Final = 7 * 24 * 3600
 
 # KEYS: owners. ARGV: lease in ms, how many live, these, and those that are dead. Expired ones are forgotten.
 _RENEW: Final = Script(f"""
+redis.call('DEL', KEYS[1] .. ':none')  -- what comes after a first write that takes no memory is let pass without any
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local live = tonumber(ARGV[2])

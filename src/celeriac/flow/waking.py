@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from celeriac.transport.link import Script
 from celeriac.transport.redis.keys import Keys
-from celeriac.transport.redis.scripts import WAKE
+from celeriac.transport.redis.scripts import WAKE, without_flags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ __all__ = ["wake"]
 
 logger = logging.getLogger(__name__)
 
-_WAKE: Final = Script(WAKE)
+_WAKE: Final = Script(without_flags(WAKE))  # lets pass what a full server would refuse
 _NOTED: Final = 300
 """Seconds for which it is noted that somebody was woken: until then the message is delivered before its time."""
 
