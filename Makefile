@@ -23,6 +23,12 @@ API := delivery.http.app:app
 BOT := delivery.bot.app
 
 DEV = $(BIN)/python -m celeriac dev --app=$(APP) --api=$(API)
+# What .env says and the environment does not, for the rest of a recipe's line. Python reads the file, in compose's syntax:
+# a shell would take an & or a space in a value for its own.
+READ_ENV = import os, shlex; from dotenv import dotenv_values; \
+	said = {name: value for name, value in dotenv_values(".env").items() if value and name not in os.environ}; \
+	print(*(f"export {name}={shlex.quote(value)}" for name, value in said.items()), sep="\n")
+ENV = $(if $(wildcard .env),said=$$($(BIN)/python -c '$(READ_ENV)'); eval "$$said";)
 # On a developer's machine nobody is asked who they are; the server listens on this machine alone.
 OPEN = HTTP_AUTH=$${HTTP_AUTH:-off} HTTP_RATE_LIMIT=$${HTTP_RATE_LIMIT:-off}
 # Apart from the Redis of all else: workers on that one have another database, and no mail server.
@@ -75,58 +81,58 @@ embedded-redis:
 
 .PHONY: dev
 dev: $(STAMP) ## everything: Redis, worker, beat and HTTP on one screen
-	@$(OPEN) $(DEV)
+	@$(ENV) $(OPEN) $(DEV)
 
 .PHONY: celery-dev
 celery-dev: $(STAMP) ## a worker that starts again when the code changes
-	@$(DEV) worker
+	@$(ENV) $(DEV) worker
 
 .PHONY: celery-beat-dev
 celery-beat-dev: $(STAMP) ## beat that starts again when the code changes
-	@$(DEV) beat
+	@$(ENV) $(DEV) beat
 
 .PHONY: celery-worker-beat-dev
 celery-worker-beat-dev: $(STAMP) ## worker and beat in one process: for development alone
-	@$(DEV) worker --beat
+	@$(ENV) $(DEV) worker --beat
 
 .PHONY: http-dev
 http-dev: $(STAMP) ## the HTTP server that starts again when the code changes
-	@$(OPEN) $(DEV) http
+	@$(ENV) $(OPEN) $(DEV) http
 
 .PHONY: bot-dev
 bot-dev: $(STAMP) ## the Telegram bot of BOT_TOKEN that starts again when the code changes
-	@$(DEV) process bot -- $(BIN)/python -m $(BOT)
+	@$(ENV) $(DEV) process bot -- $(BIN)/python -m $(BOT)
 
 .PHONY: demo
 demo: $(STAMP) ## start everything and walk through the registry
-	@$(BIN)/python -m delivery.demo.stage $(DEV) --data=$(DEMO_REDIS) run -- $(BIN)/python -m delivery.demo.app
+	@$(ENV) $(BIN)/python -m delivery.demo.stage $(DEV) --data=$(DEMO_REDIS) run -- $(BIN)/python -m delivery.demo.app
 
 ##@ Run, as in production: REDIS_URL is required
 
 .PHONY: celery-worker
 celery-worker: $(STAMP) ## a worker with four processes
-	@$(CELERY) worker $(LEVEL) --concurrency=4
+	@$(ENV) $(CELERY) worker $(LEVEL) --concurrency=4
 
 .PHONY: celery-worker-queue
 celery-worker-queue: $(STAMP) ## a worker for some queues: make celery-worker-queue QUEUE=high_priority,low_priority
-	@$(CELERY) worker $(LEVEL) --queues=$(or $(QUEUE),$(error say which: make celery-worker-queue QUEUE=high_priority))
+	@$(ENV) $(CELERY) worker $(LEVEL) --queues=$(or $(QUEUE),$(error say which: make celery-worker-queue QUEUE=high_priority))
 
 .PHONY: migrate
 migrate: $(STAMP) ## make or change the tables in DATABASE_URL
-	@$(BIN)/python -m delivery.migrate.app
+	@$(ENV) $(BIN)/python -m delivery.migrate.app
 
 .PHONY: celery-beat
 celery-beat: $(STAMP) ## beat; run one and no more
 	@mkdir -p .data
-	@$(CELERY) beat $(LEVEL) --scheduler=celery.beat:PersistentScheduler --schedule=.data/celerybeat-schedule
+	@$(ENV) $(CELERY) beat $(LEVEL) --scheduler=celery.beat:PersistentScheduler --schedule=.data/celerybeat-schedule
 
 .PHONY: http
 http: $(STAMP) ## the HTTP server
-	@PYTHONPATH=src $(BIN)/uvicorn $(API) --host=$${HTTP_HOST:-127.0.0.1} --port=$${HTTP_PORT:-8000}
+	@$(ENV) PYTHONPATH=src $(BIN)/uvicorn $(API) --host=$${HTTP_HOST:-127.0.0.1} --port=$${HTTP_PORT:-8000}
 
 .PHONY: bot
 bot: $(STAMP) ## the Telegram bot of BOT_TOKEN; run one and no more
-	@PYTHONPATH=src $(BIN)/python -m $(BOT)
+	@$(ENV) PYTHONPATH=src $(BIN)/python -m $(BOT)
 
 ##@ Check
 

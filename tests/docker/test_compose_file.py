@@ -58,6 +58,21 @@ def test_every_address_of_redis_carries_its_required_password(services):
         assert required.sub("SECRET", services[name]["environment"]["REDIS_URL"]) == "redis://:SECRET@redis:6379/0"
 
 
+@pytest.mark.parametrize("name", CELERY)
+def test_every_setting_reaches_celery_by_a_file_that_need_not_be_there(services, name):
+    assert services[name]["env_file"] == [{"path": ".env", "required": False}]
+
+
+@pytest.mark.parametrize("name", CELERY)
+def test_a_file_for_development_makes_no_development_of_a_container(services, name):
+    # Of `environment` and `env_file`, compose takes the first.
+    assert services[name]["environment"]["ENVIRONMENT"] == "production"
+
+
+def test_redis_gets_no_secret_of_the_service(services):
+    assert "env_file" not in services["redis"]
+
+
 def test_redis_keeps_what_it_was_given(services):
     options = " ".join(argv(services["redis"]["command"]))
     assert "--appendonly yes --appendfsync everysec" in options

@@ -152,6 +152,7 @@ def test_an_edit_that_breaks_the_code_is_waited_out(checkout):
 def test_make_demo_walks_through_the_registry(checkout):
     with Made(checkout, "dev") as dev:  # which has another database and no mail server, and must not get its tasks
         dev.wait_for(WORKER_READY)
+        (checkout / ".env").write_text("ENVIRONMENT=production\nMAIL_USERNAME=ada\nMAIL_PASSWORD=of a real server\n")
         with Made(checkout, "demo") as demo:
             assert demo.wait() == 0
         assert answers(url_in(checkout))

@@ -39,13 +39,13 @@ def test_every_row_of_the_reference_says_what_its_setting_takes():
         assert all(cell.strip() for cell in row.split("|")[1:-1]), row
 
 
-def test_the_example_of_an_environment_works_as_it_stands_and_with_every_line_switched_on(environ):
+def test_a_copy_of_the_example_of_an_environment_changes_nothing_until_a_line_is_switched_on(environ):
     text = EXAMPLE.read_text(encoding="utf-8")
-    said = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
-    environ(**said)
-    assert str(Settings().environment) == "development"
+    assert re.findall(r"^[^#\n].*", text, re.MULTILINE) == []
+    environ(**dict(re.findall(r"^#([A-Z_]+)=(.*)$", text.partition("# --- mail")[0], re.MULTILINE)))
+    assert str(Settings().environment) == "production"
     assert CelerySettings().broker_link() == "redis://localhost:6379/0"
-    everything = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    everything = dict(re.findall(r"^#([A-Z_]+)=(.*)$", text, re.MULTILINE))
     environ(**everything)
     refuse_unknown(everything, CelerySettings.model_fields)
     assert CelerySettings().broker_link() == "amqp://guest:guest@localhost:5672//"
@@ -57,7 +57,7 @@ def test_the_example_of_an_environment_repeats_the_defaults(environ):
     commented = dict(re.findall(r"^#([A-Z_]+)=(.*)$", text, re.MULTILINE))
     environ(**commented)
     changed = {"broker_url", "imports", "include", "autodiscover", "task_queues", "worker_concurrency"}
-    changed |= {"result_backend", "result_backend_pool_limit", "history_database_url"}
+    changed |= {"result_backend", "result_backend_pool_limit", "history_database_url", "redis_url"}
     given = CelerySettings()
     for name in set(values_from(commented, CelerySettings.model_fields)) - changed:
         assert getattr(given, name) == getattr(defaults, name), name
