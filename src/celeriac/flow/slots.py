@@ -29,14 +29,16 @@ TEND_EVERY: Final = 5.0
 """Seconds between two looks at a line, by whichever worker."""
 
 # Of one key: the hash of holders, id to "<since>|<token>|<owner>", or "<until>||" for a grant; the line, a sorted set
-# of waiters by arrival; until when each waiter is heard of again; the mean time a slot was held. Shared: the owners'
-# leases, the revoked, and the lines to look after. A waiter is "<id>:<nonce>".
+# of waiters by arrival; until when each waiter is heard of again; the mean time a slot was held; and, while somebody is
+# in line, the limit that was told last. Shared: the owners' leases, the revoked, and the lines to look after, each as
+# "<limit>|<slots>". A waiter is "<id>:<nonce>".
 _COMMON: Final = """
 redis.call('DEL', KEYS[1] .. ':none')  -- what comes after a first write that takes no memory is let pass without any
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local slots, line, seen, mean = KEYS[1], KEYS[1] .. ':line', KEYS[1] .. ':seen', KEYS[1] .. ':mean'
 local owners, revoked, lines = KEYS[2], KEYS[3], KEYS[4]
+local told = KEYS[1] .. ':limit'
 
 local function parts(value)
   return string.match(value, '^(%d+)|([^|]*)|(.*)$')
@@ -57,10 +59,15 @@ local function taken()
   return count
 end
 
+-- The limit that was told last, as a worker that ends may know an older one; that one where none is known.
+local function current(limit)
+  return redis.call('GET', told) or limit
+end
+
 -- Grants free slots to the first in line; gives those to be woken.
 local function grant(limit, kept)
   local woken = {}
-  local free = limit - taken()
+  local free = tonumber(current(limit)) - taken()
   while free > 0 do
     local first = redis.call('ZPOPMIN', line)
     if #first == 0 then break end
@@ -88,6 +95,7 @@ local limit, kept, id, token, owner = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV
 local wakes = ARGV[12] == '1'
 redis.call('ZADD', owners, 'GT', now + ARGV[6], owner)
 redis.call('PEXPIRE', owners, ARGV[13])
+if wakes then redis.call('SET', told, ARGV[1], 'PX', ARGV[13], 'XX') end
 if ARGV[7] ~= '' then
   redis.call('ZREM', line, ARGV[7])
   redis.call('ZREM', seen, ARGV[7])
@@ -126,7 +134,10 @@ else
 end
 redis.call('ZADD', seen, now + again * 2, ARGV[9])
 for _, key in ipairs({line, seen}) do redis.call('PEXPIRE', key, ARGV[13]) end
-if wakes then redis.call('ZADD', lines, 'NX', now + ARGV[14], limit .. '|' .. slots) end
+if wakes then
+  redis.call('SET', told, ARGV[1], 'PX', ARGV[13])
+  redis.call('ZADD', lines, 'NX', now + ARGV[14], limit .. '|' .. slots)
+end
 return {0, before, math.floor(again), arrival, usual, unpack(woken)}
 """
 )
@@ -149,7 +160,7 @@ if value then
   end
 end
 if ARGV[5] ~= '1' then return {mine} end
-return {mine, unpack(grant(tonumber(ARGV[1]), tonumber(ARGV[2])))}
+return {mine, unpack(grant(ARGV[1], tonumber(ARGV[2])))}
 """
 )
 
@@ -158,11 +169,14 @@ return {mine, unpack(grant(tonumber(ARGV[1]), tonumber(ARGV[2])))}
 _TEND: Final = Script(
     _COMMON
     + """
-local woken = grant(tonumber(ARGV[1]), tonumber(ARGV[2]))
+local woken = grant(ARGV[1], tonumber(ARGV[2]))
+local name = current(ARGV[1]) .. '|' .. slots
+if name ~= ARGV[4] then redis.call('ZREM', lines, ARGV[4]) end  -- the limit was changed
 if redis.call('EXISTS', line) == 1 then
-  redis.call('ZADD', lines, now + ARGV[3], ARGV[4])
+  redis.call('ZADD', lines, now + ARGV[3], name)
 else
-  redis.call('ZREM', lines, ARGV[4])
+  redis.call('ZREM', lines, name)
+  redis.call('DEL', told)
 end
 return woken
 """

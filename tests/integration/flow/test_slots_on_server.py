@@ -149,6 +149,34 @@ def test_a_slot_that_was_kept_for_somebody_who_does_not_come_goes_on(room, serve
     assert one.tend() == ["c:1"]
 
 
+@pytest.mark.parametrize("ends", ["leaves", "dies"])
+def test_a_limit_that_was_lowered_holds_for_those_who_wait_already(room, server, ends):
+    three, one = room(3), room(1)
+    for task in "abc":
+        three.ask(task, owner=task)
+    three.ask("d")
+    assert not one.ask("e").held
+    for task in "ab":
+        if ends == "leaves":
+            assert three.leave(task) == [], "a worker that knows the old limit woke one too many"
+        else:
+            one.kill(task)
+        assert one.tend() == []
+    one.kill("c")
+    assert one.tend() == ["d:1"]
+    assert one.tend() == []
+    assert server.call("ZRANGE", server.key("slots"), 0, -1) == [b"1|celeriac.slots:room"]
+
+
+def test_a_limit_that_was_raised_holds_for_those_who_wait_already(room):
+    one, three = room(1), room(3)
+    one.ask("a")
+    waiting = [one.ask(task) for task in "bcd"]
+    again = three.ask("b", again=waiting[0], visit="2")
+    assert again.held
+    assert three.tend() == ["c:1"]
+
+
 def test_the_first_in_line_comes_by_itself_sooner_than_those_behind(room):
     one = room()
     one.ask("a")
