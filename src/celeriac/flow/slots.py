@@ -44,14 +44,17 @@ local function parts(value)
   return string.match(value, '^(%d+)|([^|]*)|(.*)$')
 end
 
--- Forgets who is gone; gives how many slots are taken.
+-- Forgets who is gone; gives how many slots are taken. Just after the server was away, nobody is known to be gone who
+-- had a lease before.
 local function taken()
   local all, count, leases = redis.call('HGETALL', slots), 0, {}
+  local away = tonumber(redis.call('GET', owners .. ':awaited') or now) < now
   for i = 1, #all, 2 do
     local at, token, owner = parts(all[i + 1])
     local till = tonumber(at)
     if token ~= '' then
       leases[owner] = leases[owner] or tonumber(redis.call('ZSCORE', owners, owner) or 0)
+      if away and leases[owner] > 0 then leases[owner] = now end
       till = leases[owner]
     end
     if till < now then redis.call('HDEL', slots, all[i]) else count = count + 1 end

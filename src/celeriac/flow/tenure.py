@@ -38,15 +38,25 @@ _EVERY: Final = 2.0
 _RENEWALS: Final = 6
 _LONGEST_LIFE: Final = 7 * 24 * 3600
 
-# KEYS: owners. ARGV: lease in ms, how many live, these, and those that are dead. Expired ones are forgotten.
+# Where nobody has given a sign of life for half a lease, it was the server that was away: all who held something then
+# keep it for a third of a lease more, in which they can be heard of again.
+# KEYS: owners. ARGV: lease in ms, how many live, these, and those that are dead. What has expired is forgotten a lease
+# later.
 _RENEW: Final = Script(f"""
 redis.call('DEL', KEYS[1] .. ':none')  -- what comes after a first write that takes no memory is let pass without any
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local live = tonumber(ARGV[2])
-for i = 3, 2 + live do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
+local lease, live = tonumber(ARGV[1]), tonumber(ARGV[2])
+local awaited = KEYS[1] .. ':awaited'
+if tonumber(redis.call('GET', awaited) or now) < now then
+  for _, each in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    redis.call('ZADD', KEYS[1], 'GT', now + math.floor(lease / 3), each)
+  end
+end
+redis.call('SET', awaited, string.format('%.0f', now + lease / 2), 'EX', {_LONGEST_LIFE})
+for i = 3, 2 + live do redis.call('ZADD', KEYS[1], now + lease, ARGV[i]) end
 for i = 3 + live, #ARGV do redis.call('ZREM', KEYS[1], ARGV[i]) end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - lease)
 redis.call('EXPIRE', KEYS[1], {_LONGEST_LIFE})
 """)
 
@@ -68,6 +78,7 @@ class Tenure:
         self._shelf = shelf
         self._node = f"{socket.gethostname()}:{secrets.token_hex(6)}"
         self._complained = 0.0
+        self._mine: set[str] = set()  # the server may have forgotten them, after a time without it
         self._lock = threading.Lock()
         self._over = threading.Event()
 
@@ -97,7 +108,9 @@ class Tenure:
                 if not self.kept:
                     self.kept = True
                     threading.Thread(target=self.keep, name="celeriac-tenure", daemon=True).start()
-        return self.owner, self.lease
+        owner = self.owner
+        self._mine.add(owner)
+        return owner, self.lease
 
     def keep(self) -> None:
         """Give signs of life until :meth:`end`."""
@@ -114,6 +127,7 @@ class Tenure:
             live = [each for each in mine if _lives(int(each.rpartition(":")[2]))]
             gone = [each for each in mine if each not in live]
             server.run(_RENEW, [key], [int(self.lease * 1000), len(live), *live, *gone])
+            self._mine.difference_update(gone)
             if woken := tend(server, now=bool(gone)):
                 wake(self._shelf, woken)
         except RedisError as error:
@@ -130,11 +144,13 @@ class Tenure:
             if mine := self._owners(server):
                 server.call("ZREM", server.key("owners"), *mine)
                 wake(self._shelf, tend(server, now=True))
+        self._mine.clear()
 
     def _owners(self, server: RedisServer) -> list[str]:
         """This worker's processes that hold, or held, something."""
         known = (each.decode() for each in server.call("ZRANGE", server.key("owners"), 0, -1))
-        return [each for each in known if each.startswith(f"{self._node}:")]
+        self._mine.update(each for each in known if each.startswith(f"{self._node}:"))
+        return list(self._mine)
 
 
 def _lives(pid: int) -> bool:
