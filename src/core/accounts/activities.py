@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -12,6 +13,9 @@ from core.accounts.ports import Activities, Deed
 from core.transactions import AsyncUnitOfWork
 
 __all__ = ["ActivityService"]
+
+_LONGEST: Final = 16 << 10
+"""Bytes of JSON that the details of one activity may have. Exports hold thousands of them at a time."""
 
 
 class ActivityService:
@@ -30,7 +34,7 @@ class ActivityService:
         """Note what a user did just now, all of it or none.
 
         Raises:
-            UnfitDetailsError: the details of one are no JSON, such as those with a NaN.
+            UnfitDetailsError: the details of one are no JSON, as with a NaN, or have more than 16 KiB of it.
             UnknownUserError: there is no such user.
             DatabaseUnavailableError: the database is away.
         """
@@ -43,6 +47,8 @@ class ActivityService:
 
 def _check(kind: str, details: Mapping[str, JsonValue]) -> None:
     try:
-        json.dumps(dict(details), allow_nan=False, ensure_ascii=False).encode()
+        size = len(json.dumps(dict(details), allow_nan=False, ensure_ascii=False).encode())
     except (ValueError, RecursionError) as error:  # among them half a pair of surrogates, which no file takes
         raise UnfitDetailsError.of(kind, f"they are no JSON ({error})") from error
+    if size > _LONGEST:
+        raise UnfitDetailsError.of(kind, f"they have {size:,} bytes of JSON, and {_LONGEST:,} are the most")

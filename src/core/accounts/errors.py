@@ -19,7 +19,7 @@ class EmailTakenError(ConflictError):
 
 
 class UnfitDetailsError(RefusedError):
-    """The details of an activity are no JSON."""
+    """The details of an activity are no JSON, or too long."""
 
     @classmethod
     def of(cls, kind: str, reason: str) -> Self:

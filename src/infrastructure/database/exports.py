@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Text, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.exports.entities import Activity, Export, Subject
@@ -22,6 +22,10 @@ __all__ = ["SqlExports", "SqlUserData"]
 
 _PAGE: Final = 2_000
 """Activities that are held at a time."""
+_PAGE_BYTES: Final = 8 << 20
+"""Bytes of details after which a page ends, however few its activities are."""
+_PIECE: Final = 100
+"""Activities that are fetched at a time."""
 
 
 class SqlUserData:
@@ -49,7 +53,8 @@ class SqlUserData:
 
         Each is a transaction of its own, over before its activities are written: a slow disk keeps none open.
         """
-        columns = (ActivityRow.id, ActivityRow.at, ActivityRow.kind, ActivityRow.details)
+        size = func.length(ActivityRow.details.cast(Text)).label("size")
+        columns = (ActivityRow.id, ActivityRow.at, ActivityRow.kind, ActivityRow.details, size)
         after = 0
         while after < last:
             page = (
@@ -58,8 +63,9 @@ class SqlUserData:
                 .order_by(ActivityRow.id)
                 .limit(_PAGE)
             )
-            with self._database.reading() as session:
-                rows = session.execute(page).all()
+            bit_by_bit = {"yield_per": _PIECE}
+            with self._database.reading() as session, session.execute(page, execution_options=bit_by_bit) as found:
+                rows = _page(found)
             if not rows:
                 return  # the rest was removed meanwhile
             for row in rows:
@@ -115,6 +121,18 @@ class SqlExports:
         """See :meth:`core.exports.ports.Exports.named`."""
         rows = select(ExportRow.file_path).where(ExportRow.file_path.in_(list(paths)), ExportRow.removed.is_(None))
         return set(self._unit.session.scalars(rows))
+
+
+def _page(found: Iterable[Any]) -> list[Any]:
+    """The first rows, until their details have that many bytes."""
+    rows: list[Any] = []
+    held = 0
+    for row in found:
+        rows.append(row)
+        held += row.size
+        if held >= _PAGE_BYTES:
+            break
+    return rows
 
 
 def _expired(now: datetime) -> tuple[ColumnElement[bool], ...]:

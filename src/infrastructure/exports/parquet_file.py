@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,8 @@ __all__ = ["write_parquet"]
 
 _ROW_GROUP: Final = 10_000
 """Rows that are held until they are written together: the larger, the smaller the file."""
+_GROUP_SIZE: Final = 16 << 20
+"""Characters of details after which a group ends, however few its rows are."""
 
 
 def write_parquet(path: Path, subject: Subject, activities: Iterable[Activity]) -> None:
@@ -26,8 +27,21 @@ def write_parquet(path: Path, subject: Subject, activities: Iterable[Activity]) 
     rows = rows_of(subject, activities)
     # It writes through a file of Python's own, so that a full disk is the same error as everywhere.
     with path.open("wb") as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        while group := list(islice(rows, _ROW_GROUP)):
+        for group in _groups(rows):
             writer.write_batch(_batch(arrow, schema, group))
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    held = 0
+    for row in rows:
+        group.append(row)
+        held += len(row[-1] or "")
+        if len(group) == _ROW_GROUP or held >= _GROUP_SIZE:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
 
 
 def _batch(arrow: Any, schema: Any, rows: list[Row]) -> Any:

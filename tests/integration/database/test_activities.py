@@ -80,3 +80,19 @@ def test_what_is_no_json_is_refused_and_nothing_is_noted(container: Container, v
     with pytest.raises(UnfitDetailsError, match="the details of 'measured' cannot be kept, and nothing was noted"):
         asyncio.run(main())
     assert [kind for _, kind, _ in kept(container)] == []
+
+
+def test_details_are_not_longer_than_exports_can_bear(container: Container) -> None:
+    async def main() -> None:
+        try:
+            with container.scope() as scope:
+                user = await scope.resolve(AccountService).create("ada@example.org")
+                longest = 16_384 - len('{"text": ""}')
+                await scope.resolve(ActivityService).record(user.id, [("wrote", {"text": "x" * longest})])
+                await scope.resolve(ActivityService).record(user.id, [*DEEDS, ("wrote", {"text": "x" * longest + "y"})])
+        finally:
+            await container.resolve(AsyncDatabase).aclose()
+
+    with pytest.raises(UnfitDetailsError, match=r"they have 16,385 bytes of JSON, and 16,384 are the most"):
+        asyncio.run(main())
+    assert [kind for _, kind, _ in kept(container)] == ["wrote"]

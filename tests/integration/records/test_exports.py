@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import delete, func, make_url, select
+from sqlalchemy import delete, event, func, make_url, select
 from tests.faults.harness.proxy import TcpProxy
 from tests.kit.people import AT, add_activities, add_user
 
@@ -34,6 +34,25 @@ def test_activities_come_page_by_page_in_their_order_and_nobody_elses(database):
     assert activities[0].at == AT
     ids = [activity.id for activity in activities]
     assert ids == sorted(set(ids))
+
+
+def test_long_details_end_a_page_before_its_activities_are_many(database, unit):
+    """A fetch brings a hundred, and none is lost where a page ends within one."""
+    ada = add_user(database)
+    with unit:
+        rows = [{"number": number, "text": "x" * (1 << 20)} for number in range(20)]
+        unit.session.add_all([ActivityRow(user_id=ada, at=AT, kind="wrote", details=details) for details in rows])
+    pages: list[int] = []
+
+    @event.listens_for(database.engine, "rollback")
+    def note(_connection) -> None:
+        pages.append(len(seen))
+
+    seen: list[int] = []
+    seen.extend(activity.details["number"] for activity in SqlUserData(database).activities(ada))
+    event.remove(database.engine, "rollback", note)
+    assert seen == list(range(20))
+    assert pages == [0, 0, 8, 16], "the last id, and three pages"
 
 
 def test_what_the_user_does_meanwhile_is_left_for_the_next_export(database):

@@ -88,6 +88,14 @@ def test_what_former_rows_hold_and_json_does_not_know_is_null(files, value):
     assert json.loads(row["details"], parse_constant=refuse) == expected
 
 
+def test_long_details_end_a_group_of_parquet_before_its_rows_are_many(files):
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    long = [Activity(number, AT, "wrote", {"text": "x" * (6 << 20)}) for number in range(7)]
+    read = parquet.ParquetFile(files.write("a", "parquet", ADA, long).path)
+    assert [read.metadata.row_group(group).num_rows for group in range(read.metadata.num_row_groups)] == [3, 3, 1]
+    assert read.read(columns=["activity_id"])["activity_id"].to_pylist() == list(range(7))
+
+
 def test_csv_is_a_table_in_which_no_spreadsheet_finds_a_formula(files):
     written = files.write("a", "csv", ADA, ACTIVITIES)
     with Path(written.path).open(encoding="utf-8-sig", newline="") as file:
