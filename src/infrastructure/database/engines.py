@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 from sqlalchemy import Engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -20,6 +20,8 @@ __all__ = ["async_engine", "engine", "translated"]
 
 _PATIENCE: Final = 5
 """Seconds to connect."""
+_READ_ONLY: Final = "25006"
+"""PostgreSQL's code of a write that a server refuses since it is no primary."""
 _ASYNC_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 
@@ -30,9 +32,7 @@ def engine(url: SecretStr | None) -> Engine:
         DatabaseUnavailableError: there is no database.
         celeriac.exceptions.HistoryUnavailable: the URL is none, or the driver is not installed.
     """
-    made = engine_of(_said(url))
-    _hold_references(made)
-    return made
+    return _suited(engine_of(_said(url)))
 
 
 def async_engine(url: SecretStr | None) -> AsyncEngine:
@@ -47,10 +47,11 @@ def async_engine(url: SecretStr | None) -> AsyncEngine:
     if address.get_backend_name() == "sqlite":
         made = create_async_engine(address)
         suit_sqlite(made.sync_engine)
-        _hold_references(made.sync_engine)
-        return made
-    options: dict[str, Any] = {"connect_timeout": _PATIENCE}
-    return create_async_engine(address, pool_pre_ping=True, pool_size=5, pool_recycle=1800, connect_args=options)
+    else:
+        options: dict[str, Any] = {"connect_timeout": _PATIENCE}
+        made = create_async_engine(address, pool_pre_ping=True, pool_size=5, pool_recycle=1800, connect_args=options)
+    _suited(made.sync_engine)
+    return made
 
 
 @contextmanager
@@ -74,9 +75,29 @@ def _lost(error: SQLAlchemyError) -> DatabaseUnavailableError | None:
     if isinstance(error, OperationalError | InterfaceError) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     ):
+        if _is_read_only(error.orig):
+            return DatabaseUnavailableError("the database takes no writes: its server is read-only, as a standby is")
         line = str(error.orig).strip().partition("\n")[0]
         return DatabaseUnavailableError(f"the database does not answer: {line}")
     return None
+
+
+def _suited(engine: Engine) -> Engine:
+    """What the service wants of any engine: errors that quote nobody's data, and no connection to a former primary."""
+    engine.hide_parameters = True
+    event.listen(engine, "handle_error", _leave_standby)
+    _hold_references(engine)
+    return engine
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """Give up the connections, so that the next ones are made to the server that took over."""
+    if _is_read_only(context.original_exception):
+        context.is_disconnect = True
+
+
+def _is_read_only(error: BaseException | None) -> bool:
+    return getattr(error, "sqlstate", None) == _READ_ONLY
 
 
 def _hold_references(engine: Engine) -> None:

@@ -100,6 +100,37 @@ def test_the_same_for_coroutines(database, database_url):
     assert emails(database) == ["c@example.org"]
 
 
+def test_a_server_that_became_read_only_is_left_and_worth_another_attempt(database):
+    """As after a failover, to a connection that still leads to who was the primary."""
+    unit = SqlUnitOfWork(database)
+    with database.engine.connect() as connection:
+        connection.execute(text("SET default_transaction_read_only = on"))
+        connection.commit()
+    with pytest.raises(DatabaseUnavailableError, match="takes no writes"), unit:
+        unit.session.add(user("a@example.org"))
+    with unit:
+        unit.session.add(user("b@example.org"))
+    assert emails(database) == ["b@example.org"]
+
+
+def test_coroutines_leave_such_a_server_too(database):
+    async def main() -> None:
+        loops = AsyncDatabase(database)
+        unit = AsyncSqlUnitOfWork(loops)
+        async with await loops.session() as session:
+            await session.execute(text("SET default_transaction_read_only = on"))
+            await session.commit()
+        with pytest.raises(DatabaseUnavailableError, match="takes no writes"):
+            async with unit:
+                unit.session.add(user("a@example.org"))
+        async with unit:
+            unit.session.add(user("b@example.org"))
+        await loops.aclose()
+
+    asyncio.run(main())
+    assert emails(database) == ["b@example.org"]
+
+
 def test_several_processes_may_bring_the_tables_up_to_date_at_once(database):
     with database.engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))

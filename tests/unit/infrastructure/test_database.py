@@ -184,6 +184,28 @@ def test_who_comes_later_looks_without_waiting_for_who_writes(database):
         later.close()
 
 
+def test_errors_quote_nobodys_data(database):
+    unit = SqlUnitOfWork(database)
+    with pytest.raises(IntegrityError, match="parameters hidden") as caught, unit:
+        unit.session.add_all([user("ada@example.org"), user("ada@example.org")])
+    assert "ada@example.org" not in str(caught.value)
+
+
+def test_coroutines_errors_quote_nobodys_data_either(database):
+    async def main() -> None:
+        loops = AsyncDatabase(database)
+        try:
+            unit = AsyncSqlUnitOfWork(loops)
+            async with unit:
+                unit.session.add_all([user("ada@example.org"), user("ada@example.org")])
+        finally:
+            await loops.aclose()
+
+    with pytest.raises(IntegrityError, match="parameters hidden") as caught:
+        asyncio.run(main())
+    assert "ada@example.org" not in str(caught.value)
+
+
 def test_without_an_address_whoever_needs_a_database_is_told():
     with pytest.raises(DatabaseUnavailableError, match="set DATABASE_URL"):
         Database(None, production=True).session()
