@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -40,11 +41,9 @@ class LocalStorage:
     def read(self, path: str) -> Generator[Iterator[bytes]]:
         """See :meth:`core.uploads.ports.FileStorage.read`."""
         with self._speaking_of(path):
-            # Neither wait for the other end of a pipe, nor follow a link out of the directory.
-            descriptor = os.open(self._at(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            file = os.fdopen(descriptor, "rb", buffering=0)
+            file = FileIO(self._at(path), opener=_opened)  # which closes also what proves to be a directory
         with file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise self._no_file(path)
             yield self._pieces(path, file)
 
@@ -139,6 +138,11 @@ class LocalStorage:
 
     def _no_file(self, path: str) -> NotAFileError:
         return NotAFileError(f"{path} in {self._directory} is no file: a directory, a link or a device is in its place")
+
+
+def _opened(path: str, flags: int) -> int:
+    """Neither waits for the other end of a pipe, nor follows a link out of the directory."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -74,6 +74,15 @@ def test_what_is_no_file_is_neither_read_nor_replaced(directory: Path, storage: 
         storage.delete("inbox/directory")
 
 
+def test_what_is_no_file_is_not_left_open(directory: Path, storage: LocalStorage) -> None:
+    (directory / "inbox" / "directory").mkdir()
+    before = _descriptors()
+    for _ in range(5):
+        with pytest.raises(NotAFileError):
+            get(storage, "inbox/directory")
+    assert _descriptors() == before
+
+
 def test_a_file_in_place_of_a_directory_is_told(directory: Path, storage: LocalStorage) -> None:
     (directory / "files").write_bytes(b"")
     with pytest.raises(NotAFileError):
@@ -129,6 +138,10 @@ def test_who_reads_goes_on_reading_what_it_began(storage: LocalStorage) -> None:
         put(storage, "inbox/a", b"other")
         storage.delete("inbox/a")
         assert b"".join(pieces) == b"content"
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def _die_while_writing(storage: LocalStorage) -> None:
