@@ -61,3 +61,36 @@ def test_an_error_costs_no_thread():
     hands.submit(wrong)
     hands.submit(lambda: done.append(1))
     until(lambda: done == [1])
+
+
+def test_what_is_forgotten_does_not_run_and_what_comes_later_does():
+    hands, gate, begun, running = Hands(1), threading.Event(), list[str](), threading.Event()
+
+    def first() -> None:
+        running.set()
+        gate.wait(20)
+
+    hands.submit(first)
+    running.wait(20)
+    hands.submit(lambda: begun.append("forgotten"))
+    hands.forget()
+    hands.submit(lambda: begun.append("later"))
+    gate.set()
+    until(lambda: begun == ["later"])
+
+
+def test_threads_that_shall_end_do_so_though_all_else_was_forgotten():
+    hands, gate, running = Hands(1), threading.Event(), threading.Event()
+
+    def first() -> None:
+        running.set()
+        gate.wait(20)
+
+    hands.submit(first)
+    running.wait(20)
+    hands.drop()
+    hands.forget()
+    gate.set()
+    for thread in hands.threads:
+        thread.join(20)
+        assert not thread.is_alive()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ class Hands:
                 thread = threading.Thread(target=self._serve, name=f"celeriac-task-{len(self.threads)}", daemon=True)
                 self.threads.append(thread)
                 thread.start()
+
+    def forget(self) -> None:
+        """Begin nothing of what has not begun; what is submitted from here on is."""
+        ends = 0
+        with suppress(queue.Empty):
+            while True:
+                ends += self._jobs.get_nowait() is None
+        for _ in range(ends):
+            self._jobs.put(None)
 
     def drop(self) -> None:
         """Begin nothing that has not begun, and let the threads end."""

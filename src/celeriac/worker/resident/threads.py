@@ -65,6 +65,11 @@ class ThreadsPool(BasePool):
         self._hands.submit(job)
 
     @override
+    def flush(self) -> None:
+        """The connection was lost, and all that has not begun went back with it: another worker may have it by now."""
+        self._hands.forget()
+
+    @override
     def on_stop(self) -> None:
         """Wait for what runs; at once, if the worker shall end at once. May be called from a signal's handler."""
         leave()
