@@ -70,6 +70,7 @@ class Consuming:
                 pause = _FIRST_PAUSE
         if self.loop is not None:
             ignore_errors(self._connection, self.loop.give_back)
+        self.runner.crew.close()
         self.runner.slot.leaving()
         self.on_leaving()
         leave()  # coroutines that can go on elsewhere need not be waited for
@@ -82,6 +83,8 @@ class Consuming:
         """Let others have what is claimed and not begun, from any thread."""
         if self.loop is not None:
             self.loop.give_back()
+        if self.duty.stopping:  # else coroutines go on beside a task that is long
+            self.runner.crew.close()
 
     def add_queue(self, queue: Any) -> None:
         """Consume from one more queue; in the main thread."""
@@ -115,6 +118,7 @@ class Consuming:
         loop, self.loop = self.loop, None
         if loop is not None:
             ignore_errors(self._connection, loop.give_back)
+            self.runner.crew.give_back()
         consumer, self._task_consumer = self._task_consumer, None
         if consumer is not None:
             ignore_errors(self._connection, consumer.cancel)

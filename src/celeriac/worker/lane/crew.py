@@ -6,8 +6,10 @@ import logging
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, Protocol
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from celery.exceptions import Ignore
 
@@ -18,13 +20,15 @@ from celeriac.worker.lane.slots import BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from celeriac.worker.lane.slots import Slot
 
 __all__ = ["Crew", "Host"]
 
 logger = logging.getLogger(__name__)
+
+_WITHOUT_THREADS: Final = 1.0
+"""Seconds without room after a thread could not be started: what is given back would come again at once."""
 
 
 class Host(Protocol):
@@ -36,6 +40,19 @@ class Host(Protocol):
     def aborted(self, request: Any, error: BaseException) -> None:
         """Fail a task whose error came through Celery's tracer."""
         ...
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    request: Any
+    run: Callable[[], Any]
+    callback: Callable[[Any], None]
+    soft: float | None
+    hard: float | None
+    queued: bool = False
+    """Whether there was no room when it came."""
+    withdrawn: bool = False
+    """Whether no thread was to be had. The executor has it all the same, for whichever becomes free."""
 
 
 class Crew:
@@ -55,9 +72,10 @@ class Crew:
         self._executor: ThreadPoolExecutor | None = None
         self._size = len(self._places)
         self._running: dict[int, tuple[Any, float, Bounds]] = {}
-        self._futures: set[Future[None]] = set()
-        self._lock = threading.Lock()
-        self._abandoned = False
+        self._queued: deque[_Job] = deque()
+        self._lock = threading.Condition()
+        self._closed = False
+        self._full_until = 0.0
         self.on_room: Callable[[], None] = _nothing
         """Called when a place becomes free."""
         self.on_stuck: Callable[[], None] = _nothing
@@ -66,7 +84,9 @@ class Crew:
     @property
     def room(self) -> int:
         """How many more may begin."""
-        return len(self._places)
+        if self._closed or time.monotonic() < self._full_until:
+            return 0
+        return max(len(self._places) - len(self._queued), 0)
 
     def start(
         self,
@@ -76,18 +96,32 @@ class Crew:
         soft: float | None,
         hard: float | None,
     ) -> None:
-        """Begin a request of Celery's; ``run`` is its tracer, ``callback`` hears of its outcome."""
+        """Begin a request of Celery's, as soon as there is room.
+
+        Args:
+            request: of Celery's.
+            run: its tracer.
+            callback: hears of its outcome.
+            soft: seconds until the soft time limit, or ``None``.
+            hard: seconds until the hard one, or ``None``.
+        """
         with self._lock:
-            place = self._places.pop()
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self._size, thread_name_prefix="celeriac-coroutine")
-            when_stuck(self._abandon)
-        self._runner.slot.begin_beside(place, int(request.message.delivery_tag))
-        limits = Bounds(soft, hard)
-        self._running[place] = (request, time.monotonic(), limits)
-        future = self._executor.submit(self._run, place, request, run, callback, limits)
-        self._futures.add(future)
-        future.add_done_callback(self._futures.discard)
+            full = bool(self._queued) or not self._places
+            self._queued.append(_Job(request, run, callback, soft, hard, queued=full))
+        self._begin()
+
+    def give_back(self) -> None:
+        """Let others have what has not begun. From any thread."""
+        with self._lock:
+            jobs = list(self._queued)
+            self._queued.clear()
+        self._return(jobs)
+
+    def close(self) -> None:
+        """Begin nothing more, and let others have what has not begun. From any thread."""
+        with self._lock:
+            self._closed = True
+        self.give_back()
 
     def running(self) -> list[tuple[Any, float]]:
         """The messages whose coroutines run, each with when it began."""
@@ -104,41 +138,88 @@ class Crew:
 
     def join(self) -> None:
         """Wait for all that run."""
-        wait(list(self._futures))
+        with self._lock:
+            self._lock.wait_for(lambda: not self._running)
 
     def _abandon(self, blocker: Bounds | None) -> None:
         """Let others have what runs on a loop that no longer goes round; who blocks it is the only one to blame."""
         logger.error(
             "a coroutine blocks the event loop past its time limit: this process gives back the others and ends"
         )
+        self.close()
         self.on_stuck()
         for _, _, limits in list(self._running.values()):
             limits.interrupt(GivenBack(counted=limits is blocker), unwinds=False)
 
-    def _run(
-        self, place: int, request: Any, run: Callable[[], Any], callback: Callable[[Any], None], limits: Bounds
-    ) -> None:
-        runner = self._runner
+    def _begin(self) -> None:
+        """Begin what waits, in order, as far as there is room."""
+        with self._lock:
+            while self._queued and self._places and not self._closed:
+                job, place = self._queued.popleft(), self._places.pop()
+                limits = Bounds(job.soft, job.hard)
+                self._runner.slot.begin_beside(place, int(job.request.message.delivery_tag))
+                self._running[place] = (job.request, time.monotonic(), limits)
+                try:
+                    self._hand_over(place, job, limits)
+                except Exception:
+                    logger.exception("no thread can be started for %s[%s]", job.request.name, job.request.id)
+                    job.withdrawn = True
+                    self._vacate(place)
+                    self._full_until = time.monotonic() + _WITHOUT_THREADS
+                    self._queued.appendleft(job)
+                    break
+            else:
+                if not self._closed:
+                    return
+            jobs = list(self._queued)
+            self._queued.clear()
+        self._return(jobs)
+
+    def _return(self, jobs: list[_Job]) -> None:
+        for job in reversed(jobs):  # each goes to the head of its queue
+            try:
+                self._runner.settling.give_back(job.request.message)
+            except Exception as error:  # noqa: BLE001  it goes back with the connection
+                logger.warning("%s[%s] cannot go back yet: %s", job.request.name, job.request.id, error)
+
+    def _hand_over(self, place: int, job: _Job, limits: Bounds) -> None:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._size, thread_name_prefix="celeriac-coroutine")
+            when_stuck(self._abandon)
+        self._executor.submit(self._run, place, job, limits)
+
+    def _vacate(self, place: int) -> None:
+        with self._lock:
+            del self._running[place]
+            self._runner.slot.end_beside(place)
+            self._places.append(place)
+            self._lock.notify_all()
+
+    def _run(self, place: int, job: _Job, limits: Bounds) -> None:
+        with self._lock:  # until its place is made sure of
+            if job.withdrawn:
+                return
+        runner, request = self._runner, job.request
         token = bounds.set(limits)
         try:
+            if job.queued and request.revoked():
+                return
             request.on_accepted(os.getpid(), time.monotonic())
             if not request.task.acks_late:
                 runner.settling.flush()
-            outcome = run()
+            outcome = job.run()
             if (signum := getattr(request, "terminated", None)) is not None:
                 request._announce_revoked("terminated", True, signum, False)  # noqa: FBT003, SLF001  Celery's own way
             else:
-                callback(outcome)
+                job.callback(outcome)
         except GivenBack as back:
             give_back(request, back, runner.settling.give_back)
         except BaseException as error:  # noqa: BLE001  it ends the task, not its worker
             runner.aborted(request, error)
         finally:
             bounds.reset(token)
-            del self._running[place]
-            runner.slot.end_beside(place)
-            with self._lock:
-                self._places.append(place)
+            self._vacate(place)
+            self._begin()
             self.on_room()
 
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from celeriac.tasks.leaving import is_leaving
 from celeriac.worker.lane.claiming import WORTH_A_TRIP
 from celeriac.worker.lane.running import UNKNOWN, Settling
 
@@ -43,7 +44,8 @@ class Drain:
         runner.records = True
         runner.slot.owner = ""
         self._settler = settler = getattr(consumer.channel, "settler", None)
-        runner.settling = Settling(consumer.channel.basic_ack, _nothing if settler is None else settler.flush)
+        flush = _nothing if settler is None else settler.flush
+        runner.settling = Settling(consumer.channel.basic_ack, flush, _give_back)
         self._ahead = max(prefetch, 1) if prefetch else _MOST
         consumer.qos(prefetch_count=self._ahead, apply_global=False)
         consumer.on_message = self.waiting.append
@@ -110,6 +112,11 @@ class Drain:
 
 def _nothing() -> None:
     """Each message is settled when its task is done."""
+
+
+def _give_back(message: Any) -> None:
+    if not is_leaving():  # else it goes back with the connection
+        message.requeue()
 
 
 def _task_of(message: Any) -> str:
