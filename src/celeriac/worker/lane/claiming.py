@@ -66,7 +66,7 @@ class Lane:
         desk = runner.desk
         while True:
             while duty.orders:
-                duty.orders.pop(0)()
+                duty.carry_out(runner.desk)
             if duty.done:
                 return
             if runner.slot.hold and not self._intake.pending:

@@ -88,13 +88,16 @@ class Consuming:
 
     def add_queue(self, queue: Any) -> None:
         """Consume from one more queue; in the main thread."""
+        self.app.amqp.queues.select_add(queue)  # for the next connection
         consumer = self._task_consumer
-        if consumer is not None and not consumer.consuming_from(queue.name):
-            consumer.add_queue(queue)
-            consumer.consume()
+        if consumer is not None:
+            if not consumer.consuming_from(queue.name):
+                consumer.add_queue(queue)
+            consumer.consume()  # even so: the connection may have been lost after the queue was added
 
     def cancel_queue(self, name: str) -> None:
         """Consume from a queue no more; in the main thread."""
+        self.app.amqp.queues.deselect(name)
         if self._task_consumer is not None:
             self._task_consumer.cancel_by_queue(name)
 

@@ -60,7 +60,7 @@ class Drain:
         runner, duty = self.runner, self.duty
         while True:
             while duty.orders:
-                duty.orders.pop(0)()
+                duty.carry_out(runner.desk)
             if duty.done:
                 return
             if runner.slot.hold:
