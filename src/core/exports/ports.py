@@ -67,7 +67,9 @@ class ExportFiles(Protocol):
         ...
 
     def remove(self, path: str) -> bool:
-        """Remove a file, and say whether it was there. One that is not among the exports is left alone.
+        """Remove a file, and say whether it is gone, as one is that was not there.
+
+        One that lies elsewhere, as if exports had another directory before, goes only if it has a name of theirs.
 
         Raises:
             ExportNotWrittenError: the directory cannot be used.
@@ -94,8 +96,14 @@ class Exports(Protocol):
         """
         ...
 
-    def expired(self, now: datetime, limit: int) -> list[Export]:
-        """So many of the exports whose time is over and whose files are still there, the oldest first."""
+    def expired(self, now: datetime, limit: int, after: Export | None = None) -> list[Export]:
+        """So many of the exports whose time is over and whose files are still there, the oldest first.
+
+        Args:
+            now: the time.
+            limit: how many at most.
+            after: the last one of an earlier call, which the next ones follow.
+        """
         ...
 
     def count_expired(self, now: datetime) -> int:

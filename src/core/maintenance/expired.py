@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from core.exports import ExportFiles, Exports
+from core.exports import Export, ExportFiles, Exports
 from core.maintenance.entities import ExpiredCounts
 from core.transactions import UnitOfWork
 
@@ -35,7 +35,7 @@ class ExpiredDataService:
         """Remove them a few at a time, and say how many there were.
 
         A file goes before it is noted that it is gone. Whoever is killed in between leaves an export without a file,
-        which the next run notes.
+        which the next run notes. What could not be removed is not noted: the next run tries again.
 
         Args:
             dry_run: count, and touch nothing.
@@ -55,16 +55,26 @@ class ExpiredDataService:
 
     def _remove_exports(self, now: datetime) -> int:
         removed = 0
+        left: str | None = None
+        last: Export | None = None
         while True:
             with self._unit:
-                some = self._exports.expired(now, _AT_ONCE)
+                some = self._exports.expired(now, _AT_ONCE, last)
             if not some:
-                return removed
+                break
+            gone: list[str] = []
             for export in some:
-                self._files.remove(export.file_path)
+                if self._files.remove(export.file_path):
+                    gone.append(export.task_id)
+                else:
+                    left = left or export.file_path
             with self._unit:
-                self._exports.note_removed([export.task_id for export in some], now)
-            removed += len(some)
+                self._exports.note_removed(gone, now)
+            removed += len(gone)
+            last = some[-1]
+        if left:
+            logger.warning("expired exports are still there: remove them by hand", first=left)
+        return removed
 
     def _leftovers(self, now: datetime) -> Iterator[str]:
         for some in _batches(self._files.forgotten(now - _ABANDONED)):

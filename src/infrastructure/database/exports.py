@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Text, func, select, update
+from sqlalchemy import ColumnElement, Text, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.exports.entities import Activity, Export, Subject
@@ -102,9 +102,13 @@ class SqlExports:
         except IntegrityError as error:  # nothing but the user has to exist
             raise NothingToExportError.of(export.user_id) from error
 
-    def expired(self, now: datetime, limit: int) -> list[Export]:
+    def expired(self, now: datetime, limit: int, after: Export | None = None) -> list[Export]:
         """See :meth:`core.exports.ports.Exports.expired`."""
-        rows = select(ExportRow).where(*_expired(now)).order_by(ExportRow.expires).limit(limit)
+        rows = select(ExportRow).where(*_expired(now))
+        if after is not None:
+            same = and_(ExportRow.expires == after.expires, ExportRow.task_id > after.task_id)
+            rows = rows.where(or_(ExportRow.expires > after.expires, same))
+        rows = rows.order_by(ExportRow.expires, ExportRow.task_id).limit(limit)
         return [_export(row) for row in self._unit.session.scalars(rows)]
 
     def count_expired(self, now: datetime) -> int:

@@ -75,16 +75,13 @@ class LocalExportFiles:
         """See :meth:`core.exports.ports.ExportFiles.remove`."""
         file = Path(path)
         if file.parent != self._directory:
-            return False
+            return _gone_from_elsewhere(file)
         with self._errors(file):
             if file.name.endswith(_PART):
                 shutil.rmtree(file)
-                return True
-            try:
-                file.unlink()
-            except FileNotFoundError:
-                return False
-            return True
+            else:
+                file.unlink(missing_ok=True)
+        return True
 
     def forgotten(self, before: datetime) -> Iterator[str]:
         """See :meth:`core.exports.ports.ExportFiles.forgotten`."""
@@ -126,3 +123,16 @@ def _touched(path: Path) -> float:
         return max(each.stat().st_mtime for each in (path, *inside))
     except FileNotFoundError:
         return float("inf")
+
+
+def _gone_from_elsewhere(file: Path) -> bool:
+    """Remove a file of a directory that exports had before, if it has a name of theirs, and say whether it is gone."""
+    try:
+        if file.is_absolute() and _OURS.fullmatch(file.name) and not file.name.endswith(_PART):
+            file.unlink(missing_ok=True)
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

@@ -78,7 +78,7 @@ class World:
             raise NothingToExportError.of(export.user_id)
         self.noted[export.task_id] = export
 
-    def expired(self, now: datetime, limit: int) -> list[Export]:
+    def expired(self, now: datetime, limit: int, after: Export | None = None) -> list[Export]:
         raise NotImplementedError
 
     def count_expired(self, now: datetime) -> int:

@@ -27,6 +27,7 @@ class Attic:
         self.exports = {f"/e{number}": NOW - timedelta(days=1) for number in range(250)}
         self.files = {*self.exports, "/.x.part", "/fresh"}
         self.named_files = {"/fresh"}
+        self.stuck: set[str] = set()
         self.before: set[datetime] = set()
         self.transactions = 0
 
@@ -41,8 +42,8 @@ class Attic:
     def count(self, rows: OldRows, before: datetime) -> int:
         return self.rows[rows]
 
-    def expired(self, now: datetime, limit: int) -> list[Export]:
-        some = list(self.exports)[:limit]
+    def expired(self, now: datetime, limit: int, after: Export | None = None) -> list[Export]:
+        some = sorted(path for path in self.exports if after is None or path > after.file_path)[:limit]
         return [Export(path, 1, "json", path, 0, NOW, self.exports[path]) for path in some]
 
     def count_expired(self, now: datetime) -> int:
@@ -84,6 +85,8 @@ class Files:
         self.attic = attic
 
     def remove(self, path: str) -> bool:
+        if path in self.attic.stuck:
+            return False
         self.attic.files.remove(path)
         return True
 
@@ -123,6 +126,13 @@ def test_of_an_expired_export_the_file_goes_before_it_is_noted(attic):
     assert removed == ExpiredCounts(exports=250, leftovers=1)
     assert attic.files == {"/fresh"}
     assert not attic.exports
+
+
+def test_what_cannot_be_removed_is_not_noted_and_keeps_nobody_going(attic):
+    attic.stuck = {"/e0", "/e17", "/e249"}
+    removed = ExpiredDataService(attic, attic, Files(attic)).remove(dry_run=False)
+    assert removed == ExpiredCounts(exports=247, leftovers=1)
+    assert set(attic.exports) == attic.stuck
 
 
 def test_a_dry_run_counts_what_has_expired_and_leaves_it(attic):

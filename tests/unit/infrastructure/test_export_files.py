@@ -178,11 +178,17 @@ def test_a_second_attempt_takes_the_place_of_the_first(files, tmp_path):
 def test_no_name_leads_out_of_the_directory(files, tmp_path):
     written = files.write("../../../etc/x", "json", ADA, [])
     assert Path(written.path).parent == tmp_path / "exports"
-    assert not files.remove(str(tmp_path / "elsewhere.json"))
+    assert files.remove(str(tmp_path / "elsewhere.json")), "it is not there"
     outside = tmp_path / "elsewhere.json"
     outside.touch()
     assert not files.remove(str(outside))
     assert outside.exists()
+
+
+def test_an_export_in_a_former_directory_goes_too(files, tmp_path):
+    former = LocalExportFiles(tmp_path / "former").write("a", "json", ADA, []).path
+    assert files.remove(former)
+    assert not Path(former).exists()
 
 
 def test_a_directory_that_cannot_be_used_is_refused_by_name(tmp_path):
