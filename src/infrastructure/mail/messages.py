@@ -10,7 +10,9 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Final
 
-from core.mail import Letter
+import idna
+
+from core.mail import Letter, LetterRefusedError
 
 __all__ = ["ascii_domain", "message_id_of", "message_of"]
 
@@ -46,6 +48,16 @@ def message_of(letter: Letter, sender: str, *, utf8: bool = False) -> bytes:
 
 
 def ascii_domain(address: str) -> str:
-    """The address with its domain as DNS has it; what stands before the @ may still be beyond ASCII."""
+    """The address with its domain as DNS has it; what stands before the @ may still be beyond ASCII.
+
+    Raises:
+        LetterRefusedError: no domain can have this name.
+    """
     name, at, domain = address.rpartition("@")
-    return address if domain.isascii() else f"{name}{at}{domain.encode('idna').decode()}"
+    if domain.isascii():
+        return address
+    try:
+        return f"{name}{at}{idna.encode(domain, uts46=True).decode()}"
+    except idna.IDNAError as error:
+        msg = f"{address} is no address: {error}"
+        raise LetterRefusedError(msg) from error

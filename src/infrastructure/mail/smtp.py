@@ -47,12 +47,13 @@ class SmtpMailSender:
 
     async def send(self, letter: Letter) -> MailReceipt:
         """See :meth:`core.mail.ports.MailSender.send`."""
+        utf8 = self._needs_utf8(letter)  # asked first: it refuses domains that cannot be
         client = self._client()
         try:
             with self._explained("did not take a connection"):
                 await client.connect()
-            await self._offer(client, letter)
-            await self._hand_over(client, letter)
+            await self._offer(client, letter, utf8=utf8)
+            await self._hand_over(client, letter, utf8=utf8)
             with suppress(SMTPException, OSError):  # the server has it, whatever becomes of the farewell
                 await client.quit()
         finally:
@@ -72,9 +73,9 @@ class SmtpMailSender:
             tls_context=self._tls,
         )
 
-    async def _offer(self, client: SMTP, letter: Letter) -> None:
+    async def _offer(self, client: SMTP, letter: Letter, *, utf8: bool) -> None:
         """Say from whom and to whom; stop, with nothing sent to anybody, if one of them is refused."""
-        options, encoding = (["SMTPUTF8"], "utf-8") if self._needs_utf8(letter) else ([], "ascii")
+        options, encoding = (["SMTPUTF8"], "utf-8") if utf8 else ([], "ascii")
         with self._explained("did not take the letter"):
             await client.ehlo()
             if options and not client.supports_extension("smtputf8"):
@@ -90,8 +91,8 @@ class SmtpMailSender:
         if refusals:
             raise self._refused(refusals)
 
-    async def _hand_over(self, client: SMTP, letter: Letter) -> None:
-        message = message_of(letter, self._settings.sender, utf8=self._needs_utf8(letter))
+    async def _hand_over(self, client: SMTP, letter: Letter, *, utf8: bool) -> None:
+        message = message_of(letter, self._settings.sender, utf8=utf8)
         try:
             with self._explained("did not take the letter"):
                 await client.data(message)

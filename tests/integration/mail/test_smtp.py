@@ -66,6 +66,24 @@ def test_addresses_beyond_ascii_are_written_where_the_server_knows_them(post_off
         assert [each.to for each in old.letters] == [("ada@xn--bcher-kva.example",)]
 
 
+@pytest.mark.parametrize(
+    ("domain", "known_as"),
+    [("straße.de", "xn--strae-oqa.de"), ("βόλος.gr", "xn--nxasmm1c.gr"), ("Bücher.example", "xn--bcher-kva.example")],
+)
+def test_a_letter_goes_to_the_domain_that_was_written_and_to_none_like_it(post_office, domain, known_as):
+    send(sender_to(post_office.port, sender=f"service@{domain}"), letter(f"ada@{domain}"))
+    (arrived,) = post_office.letters
+    assert (arrived.sender, arrived.to) == (f"service@{known_as}", (f"ada@{known_as}",))
+    assert arrived.message["To"] == f"ada@{known_as}"
+    assert arrived.id == f"<one@{known_as}>"
+
+
+def test_a_domain_that_cannot_be_is_refused(post_office):
+    with pytest.raises(LetterRefusedError, match=r"ada@ü\.\.de is no address: Empty Label"):
+        send(sender_to(post_office.port), letter("ada@ü..de"))
+    assert post_office.letters == []
+
+
 def test_a_letter_with_long_lines_and_no_line_at_all_arrives(post_office):
     long, nothing = "wort " * 1000, ""
     send(sender_to(post_office.port), letter(body=long, subject=long.strip()), letter(body=nothing, subject=""))
