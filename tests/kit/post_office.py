@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -21,7 +22,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.faults.harness.waiting import until
 
 Tls = Literal["none", "starttls", "tls"]
-Fault = Literal["hang up", "keep silent"]
+Fault = Literal["hang up", "keep silent", "break TLS"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class PostOffice:
         refusals: address -> what it says to whoever wants to write there, such as ``550 no such user``.
         answers: what it says to the next letters, instead of taking them.
         faults: what it does after it took the next letters, instead of answering.
+        unsafe_for: addresses at which it breaks TLS instead of answering.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class PostOffice:
         self.refusals: dict[str, str] = {}
         self.answers: deque[str] = deque()
         self.faults: deque[Fault] = deque()
+        self.unsafe_for: set[str] = set()
         self._tls = tls
         self._users = dict(users or {})
         self._utf8 = utf8
@@ -107,7 +110,7 @@ class PostOffice:
 
     def reset(self) -> None:
         """Forget every letter and all that it was told."""
-        for each in (self.letters, self.refusals, self.answers, self.faults):
+        for each in (self.letters, self.refusals, self.answers, self.faults, self.unsafe_for):
             each.clear()
 
     def to(self, address: str) -> list[Delivered]:
@@ -125,6 +128,8 @@ class PostOffice:
         """Somebody wants to write to somebody."""
         if (refusal := self.refusals.get(address)) is not None:
             return refusal
+        if address in self.unsafe_for:
+            await self._break_tls(server)
         envelope.rcpt_tos.append(address)
         return "250 ok"
 
@@ -136,10 +141,20 @@ class PostOffice:
         message: Any = message_from_bytes(content, policy=default)
         self.letters.append(Delivered(str(envelope.mail_from), tuple(envelope.rcpt_tos), message))
         if self.faults:
-            if self.faults.popleft() == "keep silent":
+            fault = self.faults.popleft()
+            if fault == "break TLS":
+                await self._break_tls(server)
+            if fault == "keep silent":
                 await self._stop.wait()
             cast("asyncio.Transport", server.transport).abort()
         return "250 taken"
+
+    async def _break_tls(self, server: SMTP) -> None:
+        """Say something into the connection that is no TLS."""
+        os.write(
+            cast("asyncio.Transport", server.transport).get_extra_info("socket").fileno(), b"451 not under TLS\r\n"
+        )
+        await self._stop.wait()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from aiosmtplib import (
     SMTP,
@@ -30,6 +31,14 @@ from infrastructure.mail.messages import ascii_domain, message_id_of, message_of
 __all__ = ["SmtpMailSender"]
 
 _PERMANENT = 500
+_SETTINGS: Final = {
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    "TLSV1_ALERT_PROTOCOL_VERSION",
+    "UNSUPPORTED_PROTOCOL",
+    "WRONG_VERSION_NUMBER",
+}
+"""What OpenSSL says in the greeting where no attempt will work: no TLS there, or none that both sides speak."""
 
 
 class SmtpMailSender:
@@ -50,7 +59,7 @@ class SmtpMailSender:
         utf8 = self._needs_utf8(letter)  # asked first: it refuses domains that cannot be
         client = self._client()
         try:
-            with self._explained("did not take a connection"):
+            with self._explained("did not take a connection", greeting=True):
                 await client.connect()
             await self._offer(client, letter, utf8=utf8)
             await self._hand_over(client, letter, utf8=utf8)
@@ -109,8 +118,11 @@ class SmtpMailSender:
         return kind(f"{self._server} does not deliver to everybody, so nobody got the letter: {said}")
 
     @contextmanager
-    def _explained(self, what: str) -> Generator[None]:
-        """Turn what the library raises into what the port says."""
+    def _explained(self, what: str, *, greeting: bool = False) -> Generator[None]:
+        """Turn what the library raises into what the port says.
+
+        Only in the greeting does TLS tell of settings: what breaks it later is a lost connection.
+        """
         try:
             yield
         except SMTPResponseException as error:
@@ -120,7 +132,7 @@ class SmtpMailSender:
             msg = f"{self._server} {what}: {error.code} {error.message}"
             raise kind(msg) from error
         except (SMTPException, OSError) as error:
-            unsafe = isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError)
+            unsafe = greeting and (_tells_of_settings(error) or _tells_of_settings(error.__cause__))
             away = isinstance(error, OSError)  # connections that fail and answers that do not come are such, too
             kind = MailServerUnavailableError if away and not unsafe else MailSetupError
             msg = f"{self._server} {what}: {error}"
@@ -132,3 +144,9 @@ class SmtpMailSender:
     @property
     def _server(self) -> str:
         return f"the mail server {self._settings.host}:{self._settings.port}"
+
+
+def _tells_of_settings(error: BaseException | None) -> bool:
+    return isinstance(error, ssl.SSLCertVerificationError) or (
+        isinstance(error, ssl.SSLError) and error.reason in _SETTINGS
+    )

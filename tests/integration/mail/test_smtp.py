@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Any
 
 import pytest
+from aiosmtplib import SMTPServerDisconnected
 from tests.integration.mail.conftest import sender_to
 from tests.kit.post_office import PostOffice
 
@@ -183,6 +185,49 @@ def test_letters_travel_under_tls_to_servers_that_are_trusted(certificate, trust
         with pytest.raises(MailSetupError, match="certificate verify failed"):
             send(sender_to(office.port, trusting, tls=tls, host="127.0.0.1"))  # it vouches for localhost
         assert len(office.letters) == 1
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_tls_that_breaks_on_the_way_is_a_lost_connection(certificate, trusting, tls):
+    with PostOffice(tls, certificate) as office:
+        office.unsafe_for.add(ADA)
+        with pytest.raises(MailServerUnavailableError) as lost:
+            send(sender_to(office.port, trusting, tls=tls))
+        assert isinstance(lost.value.__cause__, SMTPServerDisconnected)
+        assert isinstance(lost.value.__cause__.__cause__, ssl.SSLError)
+        assert office.letters == []
+        office.unsafe_for.clear()
+        office.faults.append("break TLS")
+        with pytest.raises(DeliveryUncertainError, match="before it said whether it has the letter"):
+            send(sender_to(office.port, trusting, tls=tls))
+        assert len(office.letters) == 1
+
+
+@pytest.mark.parametrize(
+    ("alert", "expected"),
+    [
+        (80, MailServerUnavailableError),  # internal_error
+        (70, MailSetupError),  # protocol_version
+        (40, MailSetupError),  # handshake_failure
+        (None, MailSetupError),  # speaks no TLS there
+    ],
+)
+def test_what_ends_a_greeting_under_tls_is_for_good_only_if_the_settings_are_wrong(alert, expected):
+    said = b"220 localhost\r\n" if alert is None else bytes([21, 3, 3, 0, 2, 2, alert])
+
+    async def main() -> None:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1024)
+            writer.write(said)
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        async with server:
+            await sender_to(server.sockets[0].getsockname()[1], tls="tls").send(letter())
+
+    with pytest.raises(expected):
+        asyncio.run(main())
 
 
 def test_a_server_without_tls_gets_nothing_where_tls_was_asked_for(post_office):
