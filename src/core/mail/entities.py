@@ -12,10 +12,10 @@ from core.mail.errors import InvalidLetterError
 
 __all__ = ["Letter", "MailReceipt", "Subject"]
 
-Subject = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", examples=["Your order"])]
+Subject = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f\x85\u2028\u2029]*$", examples=["Your order"])]
 """One line: a line break would begin another header, of whoever wrote the text."""
 
-_BREAKS = re.compile(r"[\x00-\x1f\x7f]")
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import structlog
+from pydantic import TypeAdapter, ValidationError
 from structlog.testing import capture_logs
 
 from core.errors import RefusedError
@@ -17,6 +18,7 @@ from core.mail import (
     MailReceipt,
     MailServerUnavailableError,
     NoAddressError,
+    Subject,
 )
 from core.mail.service import MailService
 
@@ -67,12 +69,16 @@ def test_a_letter_is_sent_as_it_was_said(mail, pigeons):
     assert pigeons.letters == [Letter("id", ("a@example.org",), "Hello", "Body")]
 
 
-@pytest.mark.parametrize("line", ["a\nBcc: all@example.org", "a\r\n\r\nbody", "\x00", "tab\there"])
+@pytest.mark.parametrize(
+    "line", ["a\nBcc: all@example.org", "a\r\n\r\nbody", "\x00", "tab\there", "a\x85b", "a\u2028b", "a\u2029b"]
+)
 def test_nothing_in_a_line_begins_another(line):
     with pytest.raises(InvalidLetterError, match="is one line"):
         Letter("id", ("a@example.org",), line, "body")
     with pytest.raises(InvalidLetterError, match="is one line"):
         Letter("id", ("a@example.org", line), "subject", "body")
+    with pytest.raises(ValidationError):
+        TypeAdapter(Subject).validate_python(line)
 
 
 def test_a_letter_to_nobody_is_none():
