@@ -40,6 +40,9 @@ def checked(quotes: Iterable[Quote], terms: MarketTerms) -> list[Quote]:
 
 
 def _sound(quote: Quote, terms: MarketTerms) -> Quote:
+    if not quote.symbol:
+        msg = f"{quote.origin}: a price of {quote.close} on {quote.day} without a symbol"
+        raise InvalidPricesError(msg)
     if len(quote.symbol) > _LONGEST_SYMBOL:
         msg = (
             f"{quote.origin}: the symbol {quote.symbol[:_LONGEST_SYMBOL]}... has more than {_LONGEST_SYMBOL} characters"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.market.entities import Quote, Span
-from core.market.errors import SourceRefusedError, UnknownSymbolError
+from core.market.errors import InvalidPricesError, SourceRefusedError, UnknownSymbolError
 from infrastructure.market_data.rows import COLUMNS, Row, quote_of, rows_of
 
 __all__ = ["CsvPrices"]
@@ -53,7 +53,10 @@ class CsvPrices:
             found: dict[str, list[Row]] = {}
             with _opened(self._path) as lines:
                 for row in rows_of(lines, self._path.name, ("symbol", *COLUMNS)):
-                    found.setdefault(str(row.cells["symbol"]).strip(), []).append(row)
+                    if not (symbol := str(row.cells["symbol"]).strip()):
+                        msg = f"{row.origin} names no symbol"
+                        raise InvalidPricesError(msg)
+                    found.setdefault(symbol, []).append(row)
             self._rows = found
         return self._rows
 

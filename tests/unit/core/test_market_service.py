@@ -196,6 +196,13 @@ def test_a_symbol_that_is_too_long_to_be_kept_is_refused():
         refresh(Source(quote("A" * 33, 5)), Store())
 
 
+def test_a_price_without_a_symbol_is_refused():
+    store = Store()
+    with pytest.raises(InvalidPricesError, match="line 5: a price of 10 on 2026-01-05 without a symbol"):
+        refresh(Source(quote("", 5), quote("B", 5)), store)
+    assert store.prices == {"B5": "10"}
+
+
 def test_several_bad_symbols_are_named_together():
     source, store = Source(quote("A", 5, "NaN"), quote("B", 5, "0"), quote("C", 5)), Store()
     reports = Reports()

@@ -83,6 +83,7 @@ def test_an_unknown_symbol_is_named_with_those_that_are_there(tmp_path, symbol):
         ),
         (HEAD + "A,2026-01-05,,EUR\n", "line 2: the close of A is '', where a number"),
         (HEAD + "A,2026-01-05,7,\n", "line 2: the currency of A is '', where a code such as EUR is wanted"),
+        (HEAD + "A,2026-01-05,7,EUR\n ,2026-01-06,7,EUR\n", "prices.csv, line 3 names no symbol"),
         (HEAD + f"A,2026-01-05,{'9' * 500}x,EUR\n", "the close of A is '" + "9" * 39 + ", where"),
     ],
 )
