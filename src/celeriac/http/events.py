@@ -9,11 +9,12 @@ from fastapi import APIRouter, Header
 from redis.exceptions import RedisError
 from starlette.responses import Response, StreamingResponse
 
+from celeriac.exceptions import HistoryUnavailable
 from celeriac.http.dependencies import Desk
 from celeriac.http.filters import TaskId
 from celeriac.http.json import dumped
 from celeriac.http.lookup import Found, look
-from celeriac.http.problems import documented, unavailable
+from celeriac.http.problems import ProblemError, documented, unavailable
 from celeriac.http.security import CurrentCaller
 from celeriac.http.views import is_final, seen, status_of
 from celeriac.security.permissions import TASKS_READ, authorize
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["events_router"]
 
 HEARTBEAT: Final = 15.0
-"""Seconds of silence after which a comment says that the stream still lives."""
+"""Seconds of silence after which the task is looked up, and a comment says that the stream still lives."""
 MOST_STREAMS: Final = 5000
 """Streams that one process serves at once."""
 _RECONNECT: Final = 2000
@@ -95,6 +96,9 @@ async def _stream(desk: Services, found: Found, last: str | None) -> AsyncGenera
         try:
             async for meta in states:
                 if meta is None:
+                    if (end := await _ended_unheard(desk, found.id)) is not None:
+                        yield _event(desk, end, end.meta, _id_of(end.meta, end.status))
+                        return
                     yield b": alive\n\n"
                     continue
                 status = status_of(meta, None)
@@ -110,6 +114,15 @@ async def _stream(desk: Services, found: Found, last: str | None) -> AsyncGenera
         return  # the client asks again, and is told what is wrong then
     finally:
         desk.streams -= 1
+
+
+async def _ended_unheard(desk: Services, task_id: str) -> Found | None:
+    """The task, if it ended and the result backend did not tell: it was revoked, or keeps no result."""
+    try:
+        found = await look(desk, task_id, together=True)
+    except (ProblemError, HistoryUnavailable, RedisError):
+        return None  # the next look may tell
+    return found if found.ended else None
 
 
 def _id_of(meta: dict[str, Any] | None, status: TaskState) -> str:

@@ -14,6 +14,9 @@ from redis import Redis
 from tests.faults.harness.waiting import until
 from tests.kit.office import Office
 
+from celeriac.exceptions import HistoryUnavailable
+from celeriac.http import events as streams
+
 pytestmark = pytest.mark.xdist_group("http")
 PREFIX = "/api/v1/tasks"
 
@@ -134,3 +137,35 @@ def test_a_listener_that_reads_slowly_cannot_make_news_pile_up(idle):
     assert [payload for _, payload in watch.news()] == [
         b"%d" % each for each in range(9 * MOST_WAITING, 10 * MOST_WAITING)
     ]
+
+
+def test_a_task_that_is_revoked_while_it_waits_ends_its_streams(idle, monkeypatch):
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.3)
+    task_id = idle.http.post(f"{PREFIX}/ping").json()["task_id"]
+    get, answers = idle.history.get, iter([HistoryUnavailable(database="sqlite", reason="away")])
+
+    def away_once(task_id: str) -> Any:
+        if (error := next(answers, None)) is not None:
+            raise error
+        return get(task_id)
+
+    with idle.http.stream("GET", f"{PREFIX}/{task_id}/events", timeout=20) as response:
+        told = events(response)
+        assert next(told)[2]["status"] == "PENDING"
+        assert idle.http.delete(f"{PREFIX}/{task_id}").status_code == 202
+        monkeypatch.setattr(idle.history, "get", away_once)
+        ((last_id, kind, data),) = told
+    assert (kind, data["status"], data["message"]) == ("state", "REVOKED", "Task was revoked")
+    assert next(answers, None) is None
+    headers = {"Last-Event-ID": last_id}
+    assert idle.http.get(f"{PREFIX}/{task_id}/events", headers=headers).status_code == 204
+
+
+def test_a_task_that_keeps_no_result_ends_its_streams(idle, monkeypatch):
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.3)
+    task_id = idle.http.post(f"{PREFIX}/batch").json()["task_id"]
+    with idle.http.stream("GET", f"{PREFIX}/{task_id}/events", timeout=30) as response:
+        told = events(response)
+        assert next(told)[2]["status"] == "PENDING"
+        with idle.worker(concurrency=1):
+            assert [data["status"] for _, _, data in told] == ["SUCCESS"]
