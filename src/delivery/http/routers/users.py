@@ -20,6 +20,7 @@ from celeriac.http.sending import IdempotencyKey, TaskRun, what_is_asked
 from celeriac.security.permissions import authorize, permission_to_run
 from core.accounts import User, UserName
 from core.accounts.service import AccountService
+from core.errors import RefusedError
 from core.exports import ExportFormat
 from delivery.http.scopes import Tasks, resolved
 
@@ -92,7 +93,7 @@ def users_router(prefix: str) -> APIRouter:
         body = await body_of(request)
         said = parsed(NewUser, body)
         what = what_is_asked(request, body)
-        async with desk.idempotency.turn(caller.subject, idempotency_key, what) as turn:
+        async with desk.idempotency.turn(caller.subject, idempotency_key, what, refused=(RefusedError,)) as turn:
             if turn.replay is not None:
                 return _created(turn.replay, {"Idempotency-Replayed": "true"})
             user = await accounts.create(said.email, said.name)
