@@ -40,18 +40,25 @@ class InboxService:
         self._follow_ups = follow_ups
         self._unit = unit
 
-    async def receive(self, pieces: AsyncIterable[bytes]) -> Received:
-        """Keep a file under a new id, and have it processed.
+    async def receive(self, pieces: AsyncIterable[bytes], file_id: str | None = None) -> Received:
+        """Keep a file, and have it processed.
 
         A file whose sender breaks off, or whose processing cannot be asked for, is not kept.
 
+        Args:
+            pieces: its content.
+            file_id: the id of a file that comes again if nobody knows what became of it: it stays when the transaction
+                may have been kept, and the next attempt takes its place. Without, it gets a new one.
+
         Raises:
+            InvalidFileIdError: ``file_id`` is no id.
             EmptyUploadError: there was no content.
             StorageDeniedError: the service may not write where it has to.
             StorageUnavailableError: the storage is away, full, or failed in the middle.
             DatabaseUnavailableError: the database is away.
         """
-        file_id = uuid4().hex
+        comes_again = file_id is not None
+        file_id = uuid4().hex if file_id is None else file_id
         size = 0
         async with self._writing(inbox_of(file_id)) as write:
             async for piece in pieces:
@@ -64,7 +71,8 @@ class InboxService:
             async with self._unit:
                 task_id = self._follow_ups.process(file_id)
         except BaseException:
-            await _beside(self._storage.delete, inbox_of(file_id))
+            if not comes_again:
+                await _beside(self._storage.delete, inbox_of(file_id))
             raise
         logger.info("upload received", file_id=file_id, size=size)
         return Received(file_id, task_id)

@@ -5,14 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
+from redis import Redis
 from tests.faults.harness.waiting import until
 from tests.integration.uploads.conftest import LARGEST, row_of
-from tests.kit.house import House
+from tests.kit.house import House, house
+
+from celeriac.history.records import HistoryState
+from celeriac.http import idempotency
+from celeriac.testing.servers import redis_server
+from core.configs.settings import StorageSettings
 
 UPLOADS = "/api/v1/uploads"
 WAIT = 20
@@ -83,12 +92,108 @@ def test_a_file_that_breaks_off_leaves_nothing(home: House, inbox: Path) -> None
     until(lambda: waiting(inbox) == before, timeout=WAIT, what="the end of what broke off")
 
 
-@pytest.mark.parametrize("key", ["one-key"])
-def test_a_request_that_is_sent_again_with_its_key_is_one_file(home: House, key: str) -> None:
-    first, again = (home.http.post(UPLOADS, content=b"content", headers={"Idempotency-Key": key}) for _ in range(2))
-    assert first.status_code == again.status_code == 202
-    assert first.json() == again.json()
-    assert again.headers["idempotency-replayed"] == "true"
+@pytest.fixture
+def key() -> dict[str, str]:
+    """A header with a key that nobody has used."""
+    return {"Idempotency-Key": uuid4().hex}
+
+
+def test_a_request_that_is_sent_again_with_its_key_is_one_file(home: House, key: dict[str, str]) -> None:
+    content: list[Any] = [b"content", b"content", iter([b"con", b"tent"])]
+    first, *others = (home.http.post(UPLOADS, content=each, headers=key) for each in content)
+    assert first.status_code == 202
+    assert "idempotency-replayed" not in first.headers
+    for again in others:
+        assert (again.status_code, again.json()) == (202, first.json())
+        assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_the_same_key_with_another_file_is_refused_whatever_its_length(home: House, key: dict[str, str]) -> None:
+    first = home.http.post(UPLOADS, content=b"content", headers=key)
+    for content in (b"CONTENT", b"longer content", iter([b"con", b"TENT"]), b""):
+        other = home.http.post(UPLOADS, content=content, headers=key)
+        assert (other.status_code, other.json()["type"]) == (422, "urn:celeriac:idempotency-key-reused")
+    assert home.http.post(UPLOADS, content=b"a" * (LARGEST + 1), headers=key).status_code == 413
+    assert home.http.post(UPLOADS, content=b"content", headers=key).json() == first.json()
+
+
+def test_a_file_that_broke_off_can_be_sent_again_at_once(home: House, inbox: Path, key: dict[str, str]) -> None:
+    before = waiting(inbox)
+    url = home.http.base_url
+    with socket.create_connection((url.host, url.port or 80)) as connection:
+        head = f"POST {UPLOADS} HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: 1000\r\n"
+        told = "".join(f"{name}: {value}\r\n" for name, value in key.items())
+        connection.sendall(f"{head}{told}\r\n".encode() + b"only this")
+        until(lambda: waiting(inbox) != before, timeout=WAIT, what="the beginning of the file")
+        busy = home.http.post(UPLOADS, content=b"all of it", headers=key)
+        assert (busy.status_code, busy.json()["type"]) == (409, "urn:celeriac:request-in-flight")
+
+    def taken() -> httpx.Response | None:
+        answer = home.http.post(UPLOADS, content=b"all of it", headers=key)
+        return answer if answer.status_code == 202 else None
+
+    assert "idempotency-replayed" not in until(taken, timeout=5, what="an end of the first request").headers
+
+
+def test_a_slow_file_is_in_flight_for_as_long_as_it_comes(
+    home: House, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "IN_FLIGHT", 0.6)
+    codes: list[int] = []
+    url = str(home.http.base_url).rstrip("/") + UPLOADS
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(4):
+            yield b"piece"
+            time.sleep(0.4)
+            codes.append(httpx.post(url, content=b"x", headers=key).status_code)
+
+    assert home.http.post(UPLOADS, content=slowly(), headers=key).status_code == 202
+    assert codes == [409] * 4
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[House]:
+    """The service without a worker, for one test."""
+    url = str(tmp_path / "files")
+    said: dict[str, Any] = {"storage_settings": StorageSettings(url=url, max_upload=LARGEST)}
+    with redis_server() as redis, house(redis, f"sqlite:///{tmp_path / 'service.db'}", **said) as running:
+        running.env["STORAGE_URL"] = url
+        yield running
+
+
+def forget_the_answer(home: House) -> None:
+    """Leave what a process leaves that died between the commit and the answer."""
+    with Redis.from_url(home.url) as redis:
+        (place,) = redis.keys("*idempotency:*")
+        redis.hdel(place, "answer")
+        redis.hset(place, "until", 0)
+
+
+def test_a_process_that_died_before_it_answered_has_made_the_one_file_and_task(
+    closed: House, tmp_path: Path, key: dict[str, str]
+) -> None:
+    first = closed.http.post(UPLOADS, content=b"content", headers=key)
+    forget_the_answer(closed)
+    other = closed.http.post(UPLOADS, content=b"CONTENT", headers=key)
+    assert (other.status_code, other.json()["type"]) == (422, "urn:celeriac:idempotency-key-reused")
+    again = closed.http.post(UPLOADS, content=b"content", headers=key)
+    assert (again.status_code, again.json()) == (202, first.json())
+    inbox = tmp_path / "files" / "inbox"
+    assert waiting(inbox) == [first.json()["file_id"]]
+
+    with closed.worker(concurrency=1):
+        closed.ended(first.json()["task_id"])
+        forget_the_answer(closed)
+        late = closed.http.post(UPLOADS, content=b"content", headers=key)
+        assert (late.status_code, late.json()) == (202, first.json())
+        last = closed.http.post(UPLOADS, content=b"last")
+        record = closed.ended(last.json()["task_id"])
+        assert record.state is HistoryState.SUCCEEDED
+        tasks = closed.http.get("/api/v1/tasks").json()["tasks"]
+    assert {each["task_id"] for each in tasks} == {first.json()["task_id"], last.json()["task_id"]}
+    assert len(closed.ended(first.json()["task_id"]).attempts) == 1
+    assert waiting(inbox) == []
 
 
 def test_other_bodies_stay_small(home: House) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
@@ -10,13 +12,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from celeriac.http.dependencies import Desk
+from celeriac.http.idempotency import Turn
 from celeriac.http.json import dumped
-from celeriac.http.problems import documented, problem
+from celeriac.http.problems import ProblemError, documented
 from celeriac.http.security import CurrentCaller
 from celeriac.http.sending import IdempotencyKey, what_is_asked
+from celeriac.http.services import Services
 from celeriac.security.permissions import authorize, permission_to_run
-from core.uploads.inbox import InboxService
+from core.errors import RefusedError
+from core.transactions import AsyncUnitOfWork
+from core.uploads import FileStorage
+from core.uploads.inbox import InboxService, Received
 from delivery.http.scopes import Tasks, resolved
+from delivery.tasks.registry import TasksRegistry
 
 __all__ = ["UPLOADS", "uploads_router"]
 
@@ -61,25 +69,83 @@ def uploads_router(prefix: str) -> APIRouter:
         inbox: Inbox,
         tasks: Tasks,
         *,
+        storage: Annotated[FileStorage, Depends(resolved(FileStorage))],
+        unit: Annotated[AsyncUnitOfWork, Depends(resolved(AsyncUnitOfWork))],
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         """The body is the file as it is. Runs `process_upload`; ask `check_url` what came of it."""
         authorize(caller, permission_to_run(tasks.process_upload.definition))
-        length = request.headers.get("content-length", "")
-        what = what_is_asked(request, length.encode())
-        async with desk.idempotency.turn(caller.subject, idempotency_key, what) as turn:
+        what = what_is_asked(request, b"")
+        async with desk.idempotency.turn(caller.subject, idempotency_key, what, refused=(RefusedError,)) as turn:
             if turn.replay is not None:
-                return _accepted(turn.replay, {"Idempotency-Replayed": "true"})
-            try:
-                received = await inbox.receive(request.stream())
-            except ClientDisconnect:  # there is nobody to read this
-                return problem(400, "broken-off", "The file broke off; nothing was kept.")
-            url = f"{prefix}/tasks/{received.task_id}"
-            told: dict[str, Any] = {"file_id": received.file_id, "task_id": received.task_id, "check_url": url}
-            turn.answer = dumped(told)
-            return _accepted(turn.answer, {"Location": url})
+                return await _replayed(request, turn, turn.replay)
+            if turn.task_id is None:
+                received = await inbox.receive(_pieces(request))
+            elif turn.body is not None and await _is_known(desk, turn.task_id):
+                turn.answer = _told(prefix, Received(_file_of(turn.task_id), turn.task_id))
+                return await _replayed(request, turn, turn.answer)
+            else:
+                once = InboxService(storage, _Once(tasks, unit, turn.task_id), unit)
+                received = await once.receive(_bound(request, turn), _file_of(turn.task_id))
+            turn.answer = _told(prefix, received)
+            return _accepted(turn.answer, {"Location": f"{prefix}/tasks/{received.task_id}"})
 
     return router
+
+
+class _Once:
+    """Fulfils :class:`core.uploads.ports.UploadFollowUps`: however often it is asked, the task is the same."""
+
+    def __init__(self, tasks: TasksRegistry, unit: AsyncUnitOfWork, task_id: str) -> None:
+        self._handle = tasks.process_upload
+        self._unit: Any = unit
+        self._task_id = task_id
+
+    def process(self, file_id: str) -> str:
+        """See :meth:`core.uploads.ports.UploadFollowUps.process`."""
+        publisher: Any = self._handle.publisher
+        call = self._handle.call((file_id,), {}, {"task_id": self._task_id})
+        return str(publisher.on_commit(self._unit.session, call).id)
+
+
+def _file_of(task_id: str) -> str:
+    return task_id.replace("-", "")
+
+
+async def _is_known(desk: Services, task_id: str) -> bool:
+    """Whether the task was sent: then its file was kept."""
+    if await desk.states.read(task_id) is not None:
+        return True
+    return desk.keeps_history and await desk.ask_history(desk.history.get, task_id) is not None
+
+
+async def _pieces(request: Request) -> AsyncGenerator[bytes]:
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:  # there is nobody to read this
+        raise ProblemError(400, "broken-off", "The file broke off; nothing was kept.") from None
+
+
+async def _bound(request: Request, turn: Turn) -> AsyncGenerator[bytes]:
+    """The file, which makes the request what it is once it is all there."""
+    digest = hashlib.sha256()
+    async for piece in _pieces(request):
+        digest.update(piece)
+        yield piece
+    await turn.bind(digest.hexdigest())
+
+
+async def _replayed(request: Request, turn: Turn, answer: bytes) -> Response:
+    """The first answer, if the file is the one that it was given for."""
+    async for _ in _bound(request, turn):
+        pass
+    return _accepted(answer, {"Idempotency-Replayed": "true"})
+
+
+def _told(prefix: str, received: Received) -> bytes:
+    url = f"{prefix}/tasks/{received.task_id}"
+    return dumped({"file_id": received.file_id, "task_id": received.task_id, "check_url": url})
 
 
 def _accepted(body: bytes, headers: dict[str, str]) -> Response:
