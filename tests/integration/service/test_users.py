@@ -113,6 +113,29 @@ def test_what_a_user_did_is_part_of_their_export(home: House):
     ]
 
 
+def test_a_key_of_a_request_that_was_refused_is_free(home: House):
+    taken, key = fresh(), {"Idempotency-Key": "two of mine"}
+    assert home.http.post(USERS, json={"email": taken}).status_code == 201
+    assert home.http.post(USERS, json={"email": taken}, headers=key).status_code == 409
+    assert home.http.post(USERS, json={"email": fresh()}, headers=key).status_code == 201
+
+
+def test_what_a_user_did_is_noted_once_by_a_key(home: House):
+    user_id = home.http.post(USERS, json={"email": fresh()}).json()["id"]
+    url, key = f"{USERS}/{user_id}/activities", {"Idempotency-Key": "one order"}
+    assert home.http.post(f"{USERS}/0/activities", json={"kind": "ordered"}, headers=key).status_code == 404
+    first, again = (home.http.post(url, json={"kind": "ordered"}, headers=key) for _ in range(2))
+    assert (first.status_code, again.status_code, again.content) == (204, 204, b"")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = home.http.post(url, json={"kind": "returned"}, headers=key)
+    assert (other.status_code, other.json()["type"]) == (422, "urn:celeriac:idempotency-key-reused")
+
+    task_id = home.http.post(f"{USERS}/{user_id}/export").json()["task_id"]
+    home.ended(task_id)
+    path = home.http.get(f"/api/v1/tasks/{task_id}").json()["result"]["file_path"]
+    assert [each["kind"] for each in json.loads(Path(path).read_text())["activities"]] == ["ordered"]
+
+
 @pytest.mark.parametrize("user_id", [0, 999_999, 2**31, 2**70])
 def test_nothing_is_noted_of_nobody(home: House, user_id):
     answer = home.http.post(f"{USERS}/{user_id}/activities", json={"kind": "ordered"})
