@@ -63,6 +63,7 @@ class BotApi:
         self.notes: list[str] = []
         """What was shown over buttons."""
         self.port = 0
+        self._held: set[int] = set()
         self._failures: defaultdict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(deque)
         self._updates: list[dict[str, Any]] = []
         self._updates_lock = threading.Lock()  # users write in a thread of the test, and the bot asks in the loop's
@@ -105,6 +106,14 @@ class BotApi:
     def forgive(self) -> None:
         """Answer as usual again."""
         self._failures.clear()
+
+    def hold(self, chat: int) -> None:
+        """Answer nothing that is said in a chat."""
+        self._held.add(chat)
+
+    def release(self, chat: int) -> None:
+        """Answer there again; what was said meanwhile failed."""
+        self._held.discard(chat)
 
     def write(self, text: str, user: int, *, group: int | None = None) -> int:
         """A user writes, to the bot or into a group; gives the id of the update."""
@@ -207,6 +216,10 @@ class BotApi:
         return self._updates[: int(said.get("limit", 100))]
 
     async def _send_message(self, said: dict[str, Any]) -> Any:
+        if int(said["chat_id"]) in self._held:
+            while int(said["chat_id"]) in self._held:  # noqa: ASYNC110  it is released from another thread
+                await asyncio.sleep(0.01)
+            raise web.HTTPBadGateway
         message = Message(self._next(), int(said["chat_id"]), [_checked(said)], _buttons(said), [time.monotonic()])
         self.messages.append(message)
         return _plain(message)

@@ -16,6 +16,7 @@ from celeriac.exceptions import NotAuthenticated, TooManyRequests
 from celeriac.security.audit import AuditRecord
 from celeriac.security.trail import Trail, current_trail
 from delivery.bot.problems import answer_of, outcome_of, reply
+from delivery.bot.retrying import AWAY
 from delivery.bot.users import Users, is_for
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Access(BaseMiddleware):
     What is done, and what is refused, goes into the record that HTTP writes, too. A stranger is told an id to hand to
     whoever runs the service, and nothing else; who asks too often is told once.
 
+    That Telegram is away is no answer: such an error goes on to whoever handles the update again. Then it is neither
+    counted nor recorded once more.
+
     Args:
         gate: counts and records.
         users: who may do what, and where.
@@ -49,6 +53,8 @@ class Access(BaseMiddleware):
         self._gate = gate
         self._users = users
         self._quiet: dict[int, float] = {}
+        self._unanswered: set[int] = set()
+        """Updates that were counted, and whose answer is not out."""
 
     @override
     async def __call__(
@@ -70,22 +76,29 @@ class Access(BaseMiddleware):
             return
         caller = data["caller"] = self._users.caller(user)
         trail = Trail(caller)
+        again = event.update_id in self._unanswered
         token = current_trail.set(trail)
         try:
             error = await self._handled(handler, event, data, caller, known=known)
         finally:
             current_trail.reset(token)
-        if error is not None or trail.action in _WRITES:
+        away = error if isinstance(error, AWAY) else None
+        if away is not None:  # it was done, and cannot be said
+            error = None
+        if not again and (error is not None or trail.action in _WRITES):
             keep = known and not isinstance(error, TooManyRequests)
             self._gate.audit.record(_made(trail, caller, chat, error), keep=keep)
+        if away is not None:
+            raise away
         if error is not None and not self._is_quiet(user, error):
             answer = answer_of(error) if known else f"I do not know you. Your id is {user.id}."
             await self._say(event, answer)
+        self._unanswered.discard(event.update_id)
 
     async def _handled(
         self,
         handler: Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]],
-        event: TelegramObject,
+        event: Update,
         data: dict[str, Any],
         caller: Caller,
         *,
@@ -93,7 +106,9 @@ class Access(BaseMiddleware):
     ) -> Exception | None:
         """What went wrong, if anything did."""
         try:
-            await self._gate.admit(caller)
+            if event.update_id not in self._unanswered:
+                await self._gate.admit(caller)
+                self._unanswered.add(event.update_id)
             if not known:
                 raise NotAuthenticated(problem="BOT_USERS does not name this user")  # noqa: TRY301  as a handler's own
             await handler(event, data)
@@ -117,6 +132,8 @@ class Access(BaseMiddleware):
     async def _say(event: Update, text: str) -> None:
         try:
             await reply(event, text)
+        except AWAY:
+            raise
         except TelegramAPIError as error:
             logger.warning("an answer did not reach its chat: %s", error)
 

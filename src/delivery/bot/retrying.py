@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AWAY", "Retrying", "pauses"]
 
+logger = logging.getLogger(__name__)
+
 AWAY: Final = (TelegramNetworkError, TelegramServerError, TelegramRetryAfter, ClientDecodeError)
 """What passes by itself: no network, Telegram broken or busy, or something else that answers in its place."""
-PATIENCE: Final = 60.0
-"""Seconds for which one call is tried; what is said later than that is of no use."""
+PATIENCE: Final = 600.0
+"""Seconds for which one call is tried, beside those that Telegram asks to wait."""
 _FIRST, _LAST = 0.5, 30.0
 
 
@@ -45,10 +48,11 @@ def pauses() -> Iterator[float]:
 class Retrying(BaseRequestMiddleware):
     """For every call but the one for updates, which :class:`~delivery.bot.polling.Polling` repeats by itself.
 
-    A call whose answer was lost is made again, so a message may come twice, and is not lost.
+    A call whose answer was lost is made again, so a message may come twice, and is not lost. What Telegram asks to wait
+    is waited, however long that is.
 
     Args:
-        patience: seconds after which a call has failed.
+        patience: seconds after which a call has failed, while Telegram asks for nothing.
     """
 
     def __init__(self, patience: float = PATIENCE) -> None:
@@ -64,11 +68,22 @@ class Retrying(BaseRequestMiddleware):
             try:
                 return await make_request(bot, method)
             except AWAY as error:
-                wait = float(error.retry_after) if isinstance(error, TelegramRetryAfter) else pause
-                if time.monotonic() + wait > end:
-                    raise _without_token(error, bot, method) from None
+                shown, wait, now = _without_token(error, bot, method), pause, time.monotonic()
+                if not once and _was_taken(error):
+                    raise TelegramAPIError(method, "it was taken, and answered by what cannot be read") from None
+                if not once and isinstance(error, TelegramRetryAfter):
+                    wait = float(error.retry_after)
+                    end = now + wait + self._patience
+                if now + wait > end:
+                    raise shown from None
+                logger.warning("%s is tried again in %g s: %s", method.__api_method__, wait, shown)
             await asyncio.sleep(wait)
         raise AssertionError  # pauses() has no end
+
+
+def _was_taken(error: Exception) -> bool:
+    """Whether Telegram did what it was asked for, so that it must not be asked again."""
+    return isinstance(error, ClientDecodeError) and isinstance(error.data, dict) and error.data.get("ok") is True
 
 
 def _without_token(

@@ -46,7 +46,8 @@ async def is_for(bot: Bot, update: Update, chat: Chat) -> bool:
     """Whether a bot is meant. In a group, people talk to each other, and to other bots."""
     if chat.type == ChatType.PRIVATE or update.message is None:
         return True
-    command, _, name = (update.message.text or "").partition(" ")[0].partition("@")
+    first = (update.message.text or "").split(maxsplit=1)[:1]
+    command, _, name = "".join(first).partition("@")
     if not command.startswith("/"):
         return False
     return not name or name.casefold() == ((await bot.me()).username or "").casefold()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import pytest
+from redis import Redis
 from tests.integration.http.conftest import made
 from tests.kit.bot import BotProcess, bot_env
 from tests.kit.bot_api import BotApi
@@ -44,3 +45,22 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Generator[Scene]:
         bot = stack.enter_context(BotProcess("tests.kit.bot_app", **env))
         bot.wait_for("ready: the bot is @celeriac_bot")
         yield Scene(api, bot, running)
+
+
+@pytest.fixture
+def api() -> Generator[BotApi]:
+    with BotApi() as api:
+        yield api
+
+
+@pytest.fixture
+def empty_url(second_url: str) -> str:
+    """A server without a worker: what is sent stays in its queue."""
+    with Redis.from_url(second_url) as redis:
+        redis.flushdb()
+    return second_url
+
+
+def sent(url: str) -> int:
+    with Redis.from_url(url) as redis:
+        return sum(redis.llen(key) for key in redis.keys("default*") if redis.type(key) == b"list")

@@ -102,6 +102,12 @@ def test_in_a_group_that_is_allowed_users_are_answered_and_strangers_refused(sce
     assert scene.api.ask("/ping", STRANGER, group=GROUP).text == f"I do not know you. Your id is {STRANGER}."
 
 
+@pytest.mark.parametrize("blank", ["\n", "\t", " \n "])
+def test_in_a_group_a_command_may_end_with_its_line(scene, blank):
+    text = scene.api.ask(f"/run@celeriac_bot{blank}add x=1", BOSS, group=GROUP).text
+    assert text.startswith("add ")
+
+
 def test_in_a_group_only_commands_to_this_bot_are_answered(scene):
     before = len(scene.api.said_to(GROUP))
     for text in ("hello", "/ping@another_bot", "no /ping"):

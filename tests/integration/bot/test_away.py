@@ -25,12 +25,6 @@ StartBot = Callable[..., BotThread]
 
 
 @pytest.fixture
-def api() -> Generator[BotApi]:
-    with BotApi() as api:
-        yield api
-
-
-@pytest.fixture
 def start_bot(api: BotApi) -> Generator[StartBot]:
     """Starts bots of the service, which has no worker."""
     with ExitStack() as stack:

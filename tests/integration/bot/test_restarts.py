@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator
 
 import pytest
 from redis import Redis
 from tests.faults.harness.waiting import until
-from tests.integration.bot.conftest import BOSS
+from tests.integration.bot.conftest import BOSS, sent
 from tests.kit.bot import BotProcess, BotThread, bot_env
-from tests.kit.bot_api import BotApi
 
 from celeriac.testing.worker import WorkerProcess
 from delivery.bot.app import main
@@ -18,25 +16,6 @@ from delivery.bot.app import main
 pytestmark = pytest.mark.xdist_group("bot")
 RUN = "/run example.add x=1 y=2"
 USERS = {BOSS: frozenset({"*"})}
-
-
-@pytest.fixture
-def api() -> Generator[BotApi]:
-    with BotApi() as api:
-        yield api
-
-
-@pytest.fixture
-def empty_url(second_url: str) -> str:
-    """A server without a worker: what is sent stays in its queue."""
-    with Redis.from_url(second_url) as redis:
-        redis.flushdb()
-    return second_url
-
-
-def sent(url: str) -> int:
-    with Redis.from_url(url) as redis:
-        return sum(redis.llen(key) for key in redis.keys("default*") if redis.type(key) == b"list")
 
 
 def followed(url: str) -> bool:
