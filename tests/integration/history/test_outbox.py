@@ -8,22 +8,27 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from redis import Redis
 from sqlalchemy import insert, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from tests.faults.harness.waiting import until
 from tests.kit.chronicle import Chronicle
+from tests.kit.clients import client
 from tests.kit.service import Container
 
 from celeriac import CeleryAppConfig, CeleryPublisher, create_celery_app
+from celeriac.exceptions import BrokerUnavailable, UnknownQueue
 from celeriac.history.database import engine_of
 from celeriac.history.records import HistoryState
 from celeriac.testing.recording import RecordingPublisher
+from celeriac.testing.servers import redis_server
 from celeriac.transport.outbox.relay import Relay, figures_of
 from celeriac.transport.outbox.rows import OutboxRow
 
@@ -49,10 +54,20 @@ def registry(chronicled):
 
 
 @pytest.fixture
-def relay(chronicled, url):
-    engine = engine_of(url)
-    yield Relay(chronicled.app, engine)
-    engine.dispose()
+def relay_of(url):
+    with ExitStack() as stack:
+
+        def relay_of(app: Any) -> Relay:
+            engine = engine_of(url)
+            stack.callback(engine.dispose)
+            return Relay(app, engine)
+
+        yield relay_of
+
+
+@pytest.fixture
+def relay(chronicled, relay_of):
+    return relay_of(chronicled.app)
 
 
 def queued(chronicled) -> int:
@@ -135,6 +150,7 @@ def test_a_process_that_dies_after_its_commit_has_sent_nothing_and_the_worker_do
     program = f"""
 import os, signal
 from sqlalchemy.orm import Session
+from celeriac.exceptions import BrokerUnavailable, UnknownQueue
 from celeriac.history.database import engine_of
 from tests.kit.chronicle import registry
 with Session(engine_of({url!r})) as session, session.begin():
@@ -172,6 +188,46 @@ def test_while_redis_is_away_messages_wait(engine, url, registry):
     relay.stop()
     assert figures_of(engine).backlog == 1
     away.close()
+
+
+@pytest.mark.parametrize("why", ["redis is away", "rabbitmq is away", "redis is full"])
+def test_while_the_broker_takes_nothing_a_call_with_options_waits_as_well(engine, registry, relay_of, redis_url, why):
+    with ExitStack() as stack:
+        full = stack.enter_context(redis_server())
+        redis = stack.enter_context(Redis.from_url(full))
+        redis.config_set("maxmemory", "1")
+        stack.callback(redis.config_set, "maxmemory", "0")
+        away = {"redis is away": "redis://127.0.0.1:1/0", "rabbitmq is away": "amqp://127.0.0.1:1"}
+        broker = away.get(why, full)
+        said = {"redis_url": redis_url, "broker_url": broker}
+        app = stack.enter_context(client(create_celery_app(CeleryAppConfig.from_mapping(said))))
+        put_with_options(engine, registry)
+        relay = relay_of(app)
+        with pytest.raises(BrokerUnavailable):
+            relay.step()
+        assert figures_of(engine).backlog == 1
+        if why == "redis is full":
+            redis.config_set("maxmemory", "0")
+            assert relay.step() == 1
+            assert redis.llen("default") == 1
+            assert figures_of(engine).backlog == 0
+
+
+def put_with_options(engine: Any, registry: Any) -> None:
+    """A call that is kept as one, and not as a message."""
+    call = registry.quiet.call((), {}, {"headers": {"tags": ["x"]}})
+    with Session(engine) as session, session.begin():
+        registry.quiet.publisher.on_commit(session, call)
+
+
+def test_a_call_that_can_never_be_sent_is_dropped(engine, registry, relay, chronicled, monkeypatch):
+    def refuse(*_args: Any, **_kwargs: Any) -> None:
+        raise UnknownQueue(queue="gone", declared="default", hint="")
+
+    monkeypatch.setattr(chronicled.app, "send_task", refuse)
+    put_with_options(engine, registry)
+    assert relay.step() == 1
+    assert figures_of(engine).backlog == 0
 
 
 def test_a_tests_publisher_records_at_once():

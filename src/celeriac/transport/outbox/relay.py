@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from kombu.exceptions import OperationalError
 from kombu.utils.json import loads
 from redis.exceptions import RedisError
 from sqlalchemy import delete, func, select
@@ -43,6 +44,8 @@ _LEADS_FOR: Final = 3.0
 _REMEMBERED: Final = 7 * 24 * 3600
 _COMPLAINS_EVERY: Final = 60.0
 _LAST_PAUSE: Final = 5.0
+_AWAY: Final = (OperationalError, RedisError, OSError)
+"""What is raised where a later try may succeed."""
 
 _ONCE: Final = Script("""
 -- KEYS: the mark of the id, the list, the history's stream. ARGV: message, event or nothing, seconds, entries.
@@ -124,7 +127,7 @@ class Relay:
                     self._prepare = None
                 sent = self.step()
                 pause = 0.0 if sent >= AT_ONCE else LOOKS_EVERY
-            except (RedisError, SQLAlchemyError, BrokerUnavailable, OSError) as error:
+            except (SQLAlchemyError, *_AWAY) as error:
                 pause = min(max(2 * pause, LOOKS_EVERY), _LAST_PAUSE)
                 self._complain(error)
             except Exception:
@@ -141,7 +144,8 @@ class Relay:
 
         Raises:
             redis.exceptions.RedisError: Redis is out of reach.
-            BrokerUnavailable: the broker is.
+            BrokerUnavailable: the broker is, or has no memory left.
+            kombu.exceptions.OperationalError: the same, as kombu tells it.
             sqlalchemy.exc.SQLAlchemyError: the database is.
         """
         if not self._leads():
@@ -176,9 +180,13 @@ class Relay:
         said: dict[str, Any] = loads(row.call)
         try:
             self._send_call(row, said)
-        except BrokerUnavailable:
-            raise
-        except Exception:  # no later try would be another: it would stand in the way of all that come after it
+        except Exception as error:
+            ours = error if isinstance(error, BrokerUnavailable) else error.__cause__
+            if isinstance(ours, BrokerUnavailable):  # kombu may have made one of its own of it
+                raise ours from ours.__cause__
+            if isinstance(error, _AWAY):
+                raise
+            # No later try would be another: it would stand in the way of all that come after it.
             logger.exception("call %s[%s] of the outbox cannot be sent, and is dropped", row.task, row.id)
         self._mark(mark)
 
