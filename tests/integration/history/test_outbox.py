@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -228,6 +229,71 @@ def test_a_call_that_can_never_be_sent_is_dropped(engine, registry, relay, chron
     put_with_options(engine, registry)
     assert relay.step() == 1
     assert figures_of(engine).backlog == 0
+
+
+def test_a_batch_that_takes_long_stays_with_the_relay_that_began_it(
+    engine, registry, chronicled, relay_of, monkeypatch
+):
+    monkeypatch.setattr("celeriac.transport.outbox.relay._LEADS_FOR", 0.6)
+    put_some(engine, registry, 20)
+    one, other = relay_of(chronicled.app), relay_of(chronicled.app)
+    ours, theirs = slowly(one, monkeypatch, 0.1), slowly(other, monkeypatch, 0.0)
+    thread = threading.Thread(target=one.step)
+    thread.start()
+    until(lambda: ours)
+    while thread.is_alive():
+        other.step()
+        time.sleep(0.05)
+    assert (len(ours), theirs) == (20, [])
+
+
+def test_who_may_have_lost_its_turn_sends_no_more_of_what_it_read(engine, registry, chronicled, relay_of, monkeypatch):
+    monkeypatch.setattr("celeriac.transport.outbox.relay._LEADS_FOR", 0.2)
+    put_some(engine, registry, 3)
+    relay = relay_of(chronicled.app)
+    slowly(relay, monkeypatch, 0.3)
+    assert relay.step() == 1
+    assert figures_of(engine).backlog == 2
+
+
+def test_without_redis_postgresql_knows_whose_turn_it_is(kind, engine, registry, relay_of, monkeypatch):
+    if kind == "sqlite":
+        pytest.skip("there nobody knows")
+    said = {
+        "redis_url": "redis://127.0.0.1:1/0",
+        "broker_url": "amqp://127.0.0.1:1",
+        "result_backend": "cache+memory://",
+    }
+    with client(create_celery_app(CeleryAppConfig.from_mapping(said))) as app:
+        one, other = relay_of(app), relay_of(app)
+        put_some(engine, registry, 5)
+        ours, theirs = slowly(one, monkeypatch, 0.1), slowly(other, monkeypatch, 0.0)
+        thread = threading.Thread(target=one.step)
+        thread.start()
+        until(lambda: ours)
+        assert other.step() == 0
+        thread.join()
+        put_some(engine, registry, 1)
+        assert other.step() == 1
+        assert (len(ours), len(theirs)) == (5, 1)
+
+
+def put_some(engine: Any, registry: Any, count: int) -> None:
+    with Session(engine) as session, session.begin():
+        for _ in range(count):
+            registry.quiet.delay_on_commit(session)
+
+
+def slowly(relay: Relay, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[str]:
+    """Have a relay take its time for each row; the ids of those that it has taken."""
+    taken: list[str] = []
+
+    def send(row: Any) -> None:
+        taken.append(row.id)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(relay, "_send", send)
+    return taken
 
 
 def test_a_tests_publisher_records_at_once():

@@ -3,6 +3,9 @@
 A message is sent, and then its row is deleted. Who dies in between leaves a row that the next one sends again, and
 Redis knows by the id that it was sent: for a week, that is noted in the step that sends it. On RabbitMQ it is noted
 afterwards, so a message may arrive twice if the relay dies within that moment.
+
+Whose turn it is, Redis knows as well. Where neither messages nor results are there, PostgreSQL does. Where the database
+is SQLite then, nobody does: let one worker have the outbox, or messages arrive twice.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import logging
 import secrets
 import threading
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kombu.exceptions import OperationalError
@@ -41,6 +45,8 @@ LOOKS_EVERY: Final = 0.2
 """Seconds between two looks of the one who is at work."""
 _LEADS_FOR: Final = 3.0
 """Seconds for which a relay is the one."""
+_LOCK: Final = 0x6F757462
+"""PostgreSQL's lock of who is the one, where there is no Redis server."""
 _REMEMBERED: Final = 7 * 24 * 3600
 _COMPLAINS_EVERY: Final = 60.0
 _LAST_PAUSE: Final = 5.0
@@ -104,6 +110,8 @@ class Relay:
         conf: Any = app.conf
         self._stream = HistoryStream(conf.broker_transport_options or {}, int(conf.get("history_backlog") or 1))
         self._me = secrets.token_hex(8)
+        self._asked = -inf
+        """When Redis last said that it is our turn, by the monotonic clock."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="celeriac-outbox", daemon=True)
         self._complained = -_COMPLAINS_EVERY
@@ -148,13 +156,19 @@ class Relay:
             kombu.exceptions.OperationalError: the same, as kombu tells it.
             sqlalchemy.exc.SQLAlchemyError: the database is.
         """
-        if not self._leads():
-            return 0
+        if self._shelf is None and self._engine.dialect.name == "postgresql":
+            with self._engine.connect() as turn:  # its lock ends with its transaction, whatever becomes of us
+                return self._send_some() if turn.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))) else 0
+        return self._send_some() if self._leads() else 0
+
+    def _send_some(self) -> int:
         with self._engine.connect() as connection:
             rows: list[Any] = list(connection.execute(select(OutboxRow.__table__).order_by("number").limit(AT_ONCE)))
         done: list[int] = []
         try:
             for row in rows:
+                if not self._still_leads():
+                    break
                 self._send(row)
                 done.append(row.number)
         finally:
@@ -164,10 +178,20 @@ class Relay:
         return len(done)
 
     def _leads(self) -> bool:
-        server = self._shelf
+        server, now = self._shelf, time.monotonic()
         if server is None:
             return True
-        return bool(server.run(_LEAD, [server.key("outbox.leader")], [self._me, int(_LEADS_FOR * 1000)]))
+        if not server.run(_LEAD, [server.key("outbox.leader")], [self._me, int(_LEADS_FOR * 1000)]):
+            return False
+        self._asked = now
+        return True
+
+    def _still_leads(self) -> bool:
+        """Whether nobody else can have sent what was read when our turn began; asks again before it ends."""
+        if self._shelf is None:
+            return True
+        age = time.monotonic() - self._asked
+        return age < _LEADS_FOR / 3 or (age < _LEADS_FOR and self._leads())
 
     def _send(self, row: Any) -> None:
         if row.key is not None and self._broker is not None:
