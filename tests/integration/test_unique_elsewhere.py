@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from kombu.exceptions import OperationalError
 from redis import Redis
 from sqlalchemy.orm import Session
 from tests.faults.harness.private_redis import PrivateRedis
@@ -168,6 +169,20 @@ def test_without_the_broker_the_place_is_free_again(tmp_path, key):
             with pytest.raises(BrokerUnavailable):
                 registry.slow.delay(key)
         assert list(redis.scan_iter("celeriac.hold:*")) == []
+
+
+@pytest.mark.parametrize("uncertain", [True, False])
+def test_a_message_that_may_have_arrived_keeps_its_place(apart, key, monkeypatch, uncertain):
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        error = BrokerUnavailable(task="hold.slow", broker="", seconds=1.0, reason="unsaid", uncertain=uncertain)
+        raise OperationalError(str(error)) from error  # as kombu does
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apart.app, "send_task", fail)
+        with pytest.raises(BrokerUnavailable):
+            apart.registry.slow.delay(key, "")
+    again = apart.registry.slow.delay(key, "")
+    assert again.dropped is uncertain
 
 
 def test_out_of_the_outbox_a_call_asks_for_its_place_when_it_is_sent(apart, tmp_path, key):

@@ -121,7 +121,8 @@ def _send_in_steps(app: Celery, posting: Posting, places: Holds, hold: Hold, *, 
         try:
             app.send_task(posting.task.name, tuple(posting.args), dict(posting.kwargs), **posting.options)
         except BaseException as error:
-            if not getattr(error, "uncertain", False):
+            ours = error if isinstance(error, BrokerUnavailable) else error.__cause__  # kombu wraps it
+            if not getattr(ours, "uncertain", False):
                 places.leave(hold.name, hold.task_id)
             raise
         try:
