@@ -278,6 +278,15 @@ def test_a_death_a_hard_limit_and_too_many_deaths_free_it(stage, worker, key, ho
     second.get(timeout=TIMEOUT)
 
 
+@pytest.mark.usefixtures("_on_our_own_pool")
+def test_too_many_deaths_of_a_message_of_plain_celerys_free_it(stage, worker, key):
+    with pytest.raises(TooManyDeliveries):
+        stage.app.send_task("hold.drop", (key, "die")).get(timeout=TIMEOUT)
+    second = stage.registry.drop.delay(key)
+    assert not second.dropped
+    second.get(timeout=TIMEOUT)
+
+
 def test_revoking_frees_it_before_the_beginning_and_in_the_middle(stage, worker, key):
     slow = stage.registry.slow
     running = slow.delay(key)

@@ -18,7 +18,7 @@ from tests.kit.clients import client
 from tests.kit.holding import Diary, Registry, registry_of
 
 from celeriac import CeleryAppConfig, create_celery_app
-from celeriac.exceptions import BrokerUnavailable, TaskRevoked
+from celeriac.exceptions import BrokerUnavailable, TaskRevoked, TooManyDeliveries
 from celeriac.history.database import engine_of
 from celeriac.history.schema import upgrade
 from celeriac.testing.servers import rabbitmq_server, redis_server
@@ -113,6 +113,13 @@ def test_the_one_that_waits_is_replaced_and_what_has_begun_is_not(stage, key):
     diary.go(key)
     assert third.get(timeout=TIMEOUT) == third.id
     assert diary.begun(key) == [running.id, third.id]
+
+
+def test_too_many_deaths_of_a_message_of_plain_celerys_free_the_place(on_rabbitmq, key):
+    foreign = on_rabbitmq.app.send_task("hold.drop", (key, "die"))
+    with pytest.raises(TooManyDeliveries):
+        foreign.get(timeout=TIMEOUT)
+    assert on_rabbitmq.registry.drop.delay(key).get(timeout=TIMEOUT)
 
 
 def test_those_that_wait_run_one_after_the_other(stage, key):

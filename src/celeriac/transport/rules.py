@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from kombu.serialization import prepare_accept_content
@@ -114,5 +114,7 @@ def _request(envelope: Envelope) -> Any:
     from celery.app.task import Context  # noqa: PLC0415  the transport is imported before Celery is whole
 
     payload: Any = envelope.payload
-    embedded = cast("dict[str, Any]", (payload[2] if isinstance(payload, list) else None) or {})
-    return Context({**envelope.headers, **embedded, "called_directly": False})
+    nothing: Any = (), {}, None
+    args, kwargs, embedded = nothing if isinstance(payload, dict) else payload
+    said: dict[str, Any] = {**envelope.headers, **(embedded or {}), "args": args, "kwargs": kwargs}
+    return Context({**said, "called_directly": False})
