@@ -216,7 +216,7 @@ def test_with_results_elsewhere_than_in_redis_a_task_leaves_its_place_itself(key
         with client(create_celery_app(CeleryAppConfig.from_mapping(results))) as app:
             registry = registry_of(app)
             with WorkerProcess(APP, redis_url=broker, env={"CELERY_RESULT_BACKEND": "cache+memory://"}, concurrency=2):
-                for how, begins in (("", 1), ("fail", 3), ("ignore", 1), ("wait", 1)):
+                for how, begins in (("", 1), ("fail", 3), ("ignore", 1), ("reject", 1), ("wait", 1)):
                     call = registry.drop.delay(key, how)
                     assert not call.dropped
                     until(lambda: diary.begun(key).count(call.id) == begins)  # noqa: B023  called at once

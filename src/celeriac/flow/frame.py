@@ -40,7 +40,7 @@ class Ending(Enum):
     AGAIN = "again"
     """Another attempt was sent."""
     DROPPED = "dropped"
-    """The task raised ``Ignore``: it has ended, and has no result."""
+    """The task raised ``Ignore``, or ``Reject`` for good: it has ended, and has no result."""
     LEFT = "left"
     """Neither: it was interrupted, revoked, or gave its message back or away."""
 

@@ -116,7 +116,9 @@ class Execution:
         except Ignore:
             ending = Ending.DROPPED
             raise
-        except Reject:
+        except Reject as rejected:
+            untyped: Any = rejected
+            ending = Ending.LEFT if untyped.requeue else Ending.DROPPED
             raise
         except Exception:
             ending = Ending.FAILED
