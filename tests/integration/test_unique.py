@@ -373,6 +373,14 @@ def test_a_step_of_a_workflow_is_never_dropped_but_waits(stage, worker, pool, ke
     never_two(stage.diary, key)
 
 
+def test_the_headers_of_a_caller_are_not_written_to(alone, key):
+    headers = {"mine": 1}
+    first, second = (alone.app.tasks["hold.slow"].apply_async((each,), headers=headers) for each in (key, "another"))
+    assert headers == {"mine": 1}
+    assert first.id != second.id
+    assert len(alone.places()) == 2
+
+
 def test_calls_from_inside_a_task_and_by_several_threads_keep_to_it(stage, worker, key):
     from concurrent.futures import ThreadPoolExecutor
 

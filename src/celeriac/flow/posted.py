@@ -34,11 +34,12 @@ class _Posted:
         **options: Any,
     ) -> Any:
         """As Celery's."""
-        again = any(options.get(name) is not None for name in _OTHERS_WAIT) or HEADER in (options.get("headers") or {})
-        if link or link_error or again or self.app.conf.task_always_eager:
+        said = {name: value for name, value in options.items() if value is not None}
+        said["headers"] = headers = dict(said.get("headers") or {})  # the caller's own is written to by nobody
+        others_wait = not _OTHERS_WAIT.isdisjoint(said) or HEADER in headers
+        if link or link_error or others_wait or self.app.conf.task_always_eager:
             stock: Any = super()
             return stock.apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
-        said = {name: value for name, value in options.items() if value is not None}
         said |= {"shadow": shadow} if shadow else {}
         said |= {"task_id": task_id} if task_id else {}
         said.setdefault("ignore_result", self.ignore_result)
