@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import chord
 from celery.beat import Scheduler
 from celery.exceptions import Reject, TimeLimitExceeded
 from pydantic import SecretStr
@@ -20,7 +21,7 @@ from tests.kit.clients import client
 from tests.kit.holding import Diary, Registry, registry_of
 from tests.kit.service import BrokenError
 
-from celeriac import CeleryAppConfig, TaskResult, create_celery_app, every
+from celeriac import CeleryAppConfig, CeleryPublisher, TaskResult, create_celery_app, every
 from celeriac.exceptions import InvalidArguments, ResultTimeout, TaskRevoked, TooManyDeliveries
 from celeriac.testing.servers import redis_server
 from celeriac.testing.worker import WorkerProcess
@@ -371,6 +372,35 @@ def test_a_step_of_a_workflow_is_never_dropped_but_waits(stage, worker, pool, ke
     stage.diary.go(key)
     assert chain.get(timeout=TIMEOUT).startswith("after ")
     never_two(stage.diary, key)
+
+
+@pytest.mark.parametrize("how", ["link", "chain", "chord"])
+def test_what_plain_celery_sends_after_another_is_never_dropped_but_waits(stage, worker, pool, key, how):
+    if pool == "solo":
+        pytest.skip("it runs one at a time anyway")
+    running = stage.registry.slow.delay(key)
+    until(lambda: stage.diary.begun(key) == [running.id])
+    before, step = stage.app.tasks["hold.after"].s("x"), stage.app.tasks["hold.slow"].si(key, "")
+    if how == "link":
+        awaited = step.freeze()
+        before.apply_async(link=step)
+    else:
+        awaited = ((before | step) if how == "chain" else chord([before], step)).delay()
+    time.sleep(0.5)
+    assert not awaited.ready()
+    stage.diary.go(key)
+    assert awaited.get(timeout=TIMEOUT) == awaited.id
+    assert stage.diary.begun(key) == [running.id, awaited.id]
+    never_two(stage.diary, key)
+
+
+def test_a_call_from_inside_a_task_is_dropped_as_any_other(alone, key, monkeypatch):
+    first = alone.registry.slow.delay(key)
+    lineage = {"parent_id": str(uuid4()), "root_id": str(uuid4())}
+    monkeypatch.setattr(CeleryPublisher, "_lineage", staticmethod(lambda: lineage))
+    assert alone.registry.slow.delay(key).id == first.id
+    assert not alone.registry.slow.delay("another").dropped
+    assert len(alone.places()) == 2
 
 
 def test_the_headers_of_a_caller_are_not_written_to(alone, key):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from celeriac.transport.holds.hold import HEADER
+from celeriac.transport.holds.hold import HEADER, STEP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["posted"]
 
-_OTHERS_WAIT: Final = frozenset({"chain", "chord", "group_id", "retries"})
+_OTHERS_WAIT: Final = frozenset({"chain", "chord", "group_id", "parent_id", "root_id", "retries"})
 """Options of a step of a workflow, and of what is sent again."""
+_SENT_BY_WORKER: Final = frozenset({"parent_id", "root_id"})
+"""Options of a step that a worker sends after another, as the callback of a link. Celeriac's calls do not pass here."""
 
 
 class _Posted:
@@ -37,7 +39,10 @@ class _Posted:
         said = {name: value for name, value in options.items() if value is not None}
         said["headers"] = headers = dict(said.get("headers") or {})  # the caller's own is written to by nobody
         others_wait = not _OTHERS_WAIT.isdisjoint(said) or HEADER in headers
-        if link or link_error or others_wait or self.app.conf.task_always_eager:
+        eager = self.app.conf.task_always_eager
+        if link or link_error or others_wait or eager:
+            if not (eager or "retries" in said or _SENT_BY_WORKER.isdisjoint(said)):
+                options["headers"] = {HEADER: STEP, **headers}
             stock: Any = super()
             return stock.apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
         said |= {"shadow": shadow} if shadow else {}
