@@ -205,6 +205,19 @@ def test_a_time_limit_that_strikes_while_settling_loses_no_acknowledgement(app, 
         assert intake.flush() == 1
 
 
+def test_an_early_acknowledgement_that_could_not_be_sent_ends_no_task_and_goes_out_later(app, monkeypatch):
+    app.tasks["add"].delay(1, 0)
+    with consuming(app) as consumer:
+        intake = consumer.channel.intake
+        (message,) = consumer.channel.claim()
+        intake.keeper.stop()
+        away_once(monkeypatch, intake.broker, "settle")
+        message.ack()
+        intake.try_flush()
+        assert intake.pending
+        assert intake.flush() == 1
+
+
 def test_what_was_found_again_counts_towards_what_a_claim_may_bring(app):
     for number in range(4):
         app.tasks["add"].delay(number, 0)

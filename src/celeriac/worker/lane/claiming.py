@@ -54,7 +54,7 @@ class Lane:
         self._intake = intake
         self._journal: Any = getattr(runner.app.backend, "journal", None)
         runner.slot.owner = intake.owner
-        runner.settling = Settling(channel.qos.ack, intake.flush, lambda message: channel.give_back([message]))
+        runner.settling = Settling(channel.qos.ack, intake.try_flush, lambda message: channel.give_back([message]))
 
     def run(self) -> None:
         """Go on until the child has done its duty; gives back what it did not begin.
