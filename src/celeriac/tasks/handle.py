@@ -86,7 +86,10 @@ class TaskHandle(Generic[P, R]):
         Raises:
             TypeError: ``session`` is something else.
         """
-        call = self.call(args, kwargs, _NO_OPTIONS)
+        return self.send_on_commit(session, self.call(args, kwargs, _NO_OPTIONS))
+
+    def send_on_commit(self, session: Any, call: Call) -> TaskResult[R]:
+        """The same for a call that is made already, with options perhaps: see :meth:`call`."""
         publisher: Any = self.publisher
         write = getattr(publisher, "on_commit", None)
         if write is None:  # a test's publisher, which knows no database

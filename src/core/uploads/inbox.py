@@ -16,7 +16,7 @@ from core.uploads.errors import EmptyUploadError
 from core.uploads.ids import inbox_of
 from core.uploads.ports import FileStorage, UploadFollowUps
 
-__all__ = ["InboxService", "Received"]
+__all__ = ["InboxService", "Received", "file_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,25 +40,25 @@ class InboxService:
         self._follow_ups = follow_ups
         self._unit = unit
 
-    async def receive(self, pieces: AsyncIterable[bytes], file_id: str | None = None) -> Received:
+    async def receive(self, pieces: AsyncIterable[bytes], task_id: str | None = None) -> Received:
         """Keep a file, and have it processed.
 
         A file whose sender breaks off, or whose processing cannot be asked for, is not kept.
 
         Args:
             pieces: its content.
-            file_id: the id of a file that comes again if nobody knows what became of it: it stays when the transaction
-                may have been kept, and the next attempt takes its place. Without, it gets a new one.
+            task_id: the task that is to process a file which comes again if nobody knows what became of it: it stays
+                when the transaction may have been kept, and the next attempt takes its place. Its id is made of this
+                one. Without, both are new.
 
         Raises:
-            InvalidFileIdError: ``file_id`` is no id.
+            InvalidFileIdError: ``task_id`` makes no id of a file.
             EmptyUploadError: there was no content.
             StorageDeniedError: the service may not write where it has to.
             StorageUnavailableError: the storage is away, full, or failed in the middle.
             DatabaseUnavailableError: the database is away.
         """
-        comes_again = file_id is not None
-        file_id = uuid4().hex if file_id is None else file_id
+        file_id = uuid4().hex if task_id is None else file_of(task_id)
         size = 0
         async with self._writing(inbox_of(file_id)) as write:
             async for piece in pieces:
@@ -69,13 +69,13 @@ class InboxService:
                 raise EmptyUploadError(msg)
         try:
             async with self._unit:
-                task_id = self._follow_ups.process(file_id)
+                asked = self._follow_ups.process(file_id, task_id)
         except BaseException:
-            if not comes_again:
+            if task_id is None:
                 await _beside(self._storage.delete, inbox_of(file_id))
             raise
         logger.info("upload received", file_id=file_id, size=size)
-        return Received(file_id, task_id)
+        return Received(file_id, asked)
 
     @asynccontextmanager
     async def _writing(self, path: str) -> AsyncGenerator[Callable[[bytes], Awaitable[object]]]:
@@ -88,6 +88,11 @@ class InboxService:
             await _beside(block.__exit__, type(error), error, error.__traceback__)
             raise
         await _beside(block.__exit__, None, None, None)
+
+
+def file_of(task_id: str) -> str:
+    """The id of the file that a task of a given id is to process."""
+    return task_id.replace("-", "")
 
 
 async def _beside(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

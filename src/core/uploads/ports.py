@@ -89,6 +89,11 @@ class Uploads(Protocol):
 class UploadFollowUps(Protocol):
     """What is to happen to a file that came."""
 
-    def process(self, file_id: str) -> str:
-        """Have it processed, if the unit of work that is open is kept; gives the id of the task that does."""
+    def process(self, file_id: str, task_id: str | None = None) -> str:
+        """Have it processed, if the unit of work that is open is kept; gives the id of the task that does.
+
+        Args:
+            file_id: of the file.
+            task_id: of the task, where it has to be the same however often this is asked.
+        """
         ...

@@ -38,6 +38,8 @@ class UploadFollowUps:
         self._tasks = tasks
         self._transaction = transaction
 
-    def process(self, file_id: str) -> str:
+    def process(self, file_id: str, task_id: str | None = None) -> str:
         """See :meth:`core.uploads.ports.UploadFollowUps.process`."""
-        return self._tasks.process_upload.delay_on_commit(self._transaction.session, file_id).id
+        handle = self._tasks.process_upload
+        call = handle.call((file_id,), {}, {} if task_id is None else {"task_id": task_id})
+        return handle.send_on_commit(self._transaction.session, call).id

@@ -23,9 +23,9 @@ class Office:
         self.asked: list[str] = []
         self._error = error
 
-    def process(self, file_id: str) -> str:
+    def process(self, file_id: str, task_id: str | None = None) -> str:
         self.asked.append(file_id)
-        return f"task-of-{file_id}"
+        return task_id or f"task-of-{file_id}"
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -20,11 +20,8 @@ from celeriac.http.sending import IdempotencyKey, what_is_asked
 from celeriac.http.services import Services
 from celeriac.security.permissions import authorize, permission_to_run
 from core.errors import RefusedError
-from core.transactions import AsyncUnitOfWork
-from core.uploads import FileStorage
-from core.uploads.inbox import InboxService, Received
+from core.uploads.inbox import InboxService, Received, file_of
 from delivery.http.scopes import Tasks, resolved
-from delivery.tasks.registry import TasksRegistry
 
 __all__ = ["UPLOADS", "uploads_router"]
 
@@ -69,8 +66,6 @@ def uploads_router(prefix: str) -> APIRouter:
         inbox: Inbox,
         tasks: Tasks,
         *,
-        storage: Annotated[FileStorage, Depends(resolved(FileStorage))],
-        unit: Annotated[AsyncUnitOfWork, Depends(resolved(AsyncUnitOfWork))],
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         """The body is the file as it is. Runs `process_upload`; ask `check_url` what came of it."""
@@ -82,34 +77,14 @@ def uploads_router(prefix: str) -> APIRouter:
             if turn.task_id is None:
                 received = await inbox.receive(_pieces(request))
             elif turn.body is not None and await _is_known(desk, turn.task_id):
-                turn.answer = _told(prefix, Received(_file_of(turn.task_id), turn.task_id))
+                turn.answer = _told(prefix, Received(file_of(turn.task_id), turn.task_id))
                 return await _replayed(request, turn, turn.answer)
             else:
-                once = InboxService(storage, _Once(tasks, unit, turn.task_id), unit)
-                received = await once.receive(_bound(request, turn), _file_of(turn.task_id))
+                received = await inbox.receive(_bound(request, turn), turn.task_id)
             turn.answer = _told(prefix, received)
             return _accepted(turn.answer, {"Location": f"{prefix}/tasks/{received.task_id}"})
 
     return router
-
-
-class _Once:
-    """Fulfils :class:`core.uploads.ports.UploadFollowUps`: however often it is asked, the task is the same."""
-
-    def __init__(self, tasks: TasksRegistry, unit: AsyncUnitOfWork, task_id: str) -> None:
-        self._handle = tasks.process_upload
-        self._unit: Any = unit
-        self._task_id = task_id
-
-    def process(self, file_id: str) -> str:
-        """See :meth:`core.uploads.ports.UploadFollowUps.process`."""
-        publisher: Any = self._handle.publisher
-        call = self._handle.call((file_id,), {}, {"task_id": self._task_id})
-        return str(publisher.on_commit(self._unit.session, call).id)
-
-
-def _file_of(task_id: str) -> str:
-    return task_id.replace("-", "")
 
 
 async def _is_known(desk: Services, task_id: str) -> bool:
