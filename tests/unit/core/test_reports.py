@@ -102,7 +102,7 @@ def test_without_a_day_it_is_yesterdays_report(service):
 
 
 @pytest.mark.parametrize("kind", ["daily", "weekly", "monthly"])
-@pytest.mark.parametrize("day", [datetime.now(UTC).date() + timedelta(days=1), date.max])
+@pytest.mark.parametrize("day", [datetime.now(UTC).date() + timedelta(days=1), date.max], ids=["tomorrow", "last"])
 def test_what_is_not_over_is_refused(service, ledger, kind, day):
     with pytest.raises(PeriodNotOverError, match=rf"^the {kind} report that {day} belongs to cannot be made yet"):
         service.generate(kind, day)
