@@ -14,7 +14,7 @@ from infrastructure.storage.media_types import PureMagicMediaTypes
 def zipped() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("a.txt"), "x" * 1000)  # without the time of day, which would be in the test's id
+        archive.writestr(zipfile.ZipInfo("a.txt"), "x" * 1000)  # no time of day in the test's id
     return buffer.getvalue()
 
 
