@@ -254,3 +254,22 @@ def test_the_history_of_many_tasks_leaves_nothing_counted(make_app):
         writer.flush()
     assert len(writer.queue) == 0
     assert writer.queue.size == 0
+
+
+def test_nobody_tries_for_ever_to_settle_at_a_server_that_stays_away(make_app, monkeypatch):
+    app = make_app(broker_lease=1.0)
+    app.tasks["add"].delay(1, 0)
+    with consuming(app) as consumer:
+        intake = consumer.channel.intake
+        (message,) = consumer.channel.claim()
+
+        def settle(*_: Any) -> int:
+            raise RedisTimeoutError
+
+        for broker in (intake.broker, intake._aside, intake.keeper._broker):
+            monkeypatch.setattr(broker, "settle", settle)
+        message.ack()
+    assert not intake.keeper.stopped
+    until(lambda: intake.keeper.stopped)
+    with consuming(app) as consumer:
+        assert numbers([consumer.one()]) == [1], "the lease ended, so it comes again"

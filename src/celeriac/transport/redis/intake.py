@@ -426,7 +426,11 @@ class Intake:
             self.flush()
             self.retire()
         except (RedisConnectionError, RedisTimeoutError, ResponseError):
-            if not self.users and not self.held and not self.pending:
+            if self.users or self.held:
+                return
+            if self.pending:
+                self.keeper.end_with_the_lease()
+            else:
                 self.keeper.stop()  # the lease ends by itself
                 self.link.close()
 

@@ -26,6 +26,7 @@ RENEWALS: Final = 6
 """Times that a lease is renewed before it would end."""
 SWEEP_EVERY: Final = 2.0
 """Seconds between two looks for leases that have ended."""
+_chance: Final = random.Random()  # noqa: S311  no secret, and not the one whose state others may have set
 _HELD_AT_MOST: Final = 0.004
 """Seconds that an acknowledgement waits for others to travel with."""
 
@@ -70,6 +71,7 @@ class LeaseKeeper:
         self._broker = RedisBroker(link, intake.broker.keys.prefix, intake.broker.lease)
         self._wake = threading.Event()
         self._stopped = False
+        self._end: float | None = None
         self._thread: threading.Thread | None = None
         self._complained = 0.0
 
@@ -89,6 +91,10 @@ class LeaseKeeper:
         if not self._wake.is_set():
             self._wake.set()
 
+    def end_with_the_lease(self) -> None:
+        """Go on with what could not be settled as long as it is ours, unless somebody claims again until then."""
+        self._end = time.monotonic() + self._broker.lease
+
     def stop(self) -> None:
         """End the thread; it closes its connection."""
         self._stopped = True
@@ -102,7 +108,7 @@ class LeaseKeeper:
         every = self._broker.lease / RENEWALS
         renew_at = time.monotonic() + every
         sweep_at = time.monotonic()
-        while not self._stopped and os.getpid() == pid:
+        while not self._stopped and os.getpid() == pid and not self._is_over():
             nudged = self._wake.wait(max(min(renew_at, sweep_at) - time.monotonic(), 0.0))
             if self._stopped:
                 break
@@ -115,7 +121,7 @@ class LeaseKeeper:
                     renew_at = now + every
                     self._renew()
                 if now >= sweep_at:
-                    sweep_at = now + min(SWEEP_EVERY, self._broker.lease) * random.uniform(0.8, 1.2)  # noqa: S311
+                    sweep_at = now + min(SWEEP_EVERY, self._broker.lease) * _chance.uniform(0.8, 1.2)
                     self._sweep()
             except (RedisConnectionError, RedisTimeoutError) as error:
                 self._complain(error)
@@ -125,7 +131,11 @@ class LeaseKeeper:
             except RedisError as error:
                 self._complain(error)
                 time.sleep(0.1)
+        self._stopped = True
         self._broker.link.close()
+
+    def _is_over(self) -> bool:
+        return self._end is not None and not self._intake.users and time.monotonic() > self._end
 
     def _settle(self) -> None:
         intake = self._intake
