@@ -108,7 +108,7 @@ def test_kill_9_while_old_data_is_removed_keeps_what_was_done_and_goes_on_from_t
 
 
 def test_kill_9_while_expired_exports_are_removed_leaves_neither_files_nor_records_of_them(house, ada, exports):
-    number, past = 3_000, datetime.now(UTC) - timedelta(days=1)
+    number, past = 20_000, datetime.now(UTC) - timedelta(days=1)
     exports.mkdir()
     paths = [exports / f"user-{ada}-{each}.json" for each in range(number)]
     for path in paths:
@@ -134,7 +134,8 @@ def test_kill_9_while_expired_exports_are_removed_leaves_neither_files_nor_recor
     house.worker.kill_group()
     left = len(list(exports.iterdir()))
     assert 0 < left < number
-    assert 0 < result.get(timeout=WAIT)["removed"].exports < number
+    # What was removed and not noted when the worker died counts with the rest.
+    assert 0 < result.get(timeout=WAIT)["removed"].exports <= number
     assert list(exports.iterdir()) == []
     with house.database.reading() as session:
         assert session.scalar(select(func.count()).where(ExportRow.removed.is_(None))) == 0
