@@ -13,8 +13,9 @@ EVERY = scaled(2, 20)
 SLOTS = 2
 RATE = 30
 MEMORY = 30 << 20
-DESCRIPTORS = 12
-CONNECTIONS = 12
+DESCRIPTORS = 16
+CONNECTIONS = 16
+"""Each process may open one more for its threads that do not claim, and a fault leaves some half open for a while."""
 
 
 def kill_a_child(scenario, server, proxy, worker):
